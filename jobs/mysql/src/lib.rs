@@ -1,0 +1,18 @@
+//! Everything Tideway knows about MySQL-compatible servers: connections and TLS, flavours, schemas,
+//! the one table of types (MySQL ⇄ Arrow ⇄ text), positions and GTID sets, keys, privileges,
+//! checksums and fenced sessions on the target. This crate knows nothing of staging.
+
+pub mod checksum;
+pub mod connect;
+pub mod endpoint;
+pub mod error;
+pub mod fence;
+pub mod grants;
+pub mod gtid;
+pub mod info;
+pub mod key;
+pub mod position;
+pub mod retry;
+pub mod schema;
+pub mod sql;
+pub mod types;
