@@ -64,7 +64,7 @@ pub struct Database {
     /// TLS; `None`: used when the server offers it, unverified.
     pub security: Option<Security>,
     /// Largest packet to send, when the file limits it.
-    pub max_allowed_packet: Option<u64>,
+    pub max_allowed_packet: Option<usize>,
 }
 
 /// TLS material. Files and inline (base64) forms exclude each other.

@@ -65,12 +65,18 @@ impl Router {
         Ok(())
     }
 
+    /// The name of the rule that decides where a table goes; `None` when it keeps its name.
+    pub fn rule(&self, schema: &str, table: &str) -> Result<Option<&str>, RouteError> {
+        let rule = match self.table_rule(schema, table)? {
+            Some(rule) => Some(rule),
+            None => self.schema_rule(schema, table)?,
+        };
+        Ok(rule.map(|rule| rule.name.as_str()))
+    }
+
     /// Schema and table at the target.
     pub fn route(&self, schema: &str, table: &str) -> Result<(String, String), RouteError> {
-        let table_rules = self.rules.iter().filter(|rule| {
-            rule.schema.matches(schema) && rule.table.as_ref().is_some_and(|p| p.matches(table))
-        });
-        if let Some(rule) = only(table_rules, "table", schema, table)? {
+        if let Some(rule) = self.table_rule(schema, table)? {
             let target = rule.target_table.as_deref().unwrap_or(table);
             return Ok((rule.target_schema.clone(), target.to_owned()));
         }
@@ -100,6 +106,13 @@ impl Router {
             })
         });
         serde_json::Value::Array(rules.collect())
+    }
+
+    fn table_rule(&self, schema: &str, table: &str) -> Result<Option<&Rule>, RouteError> {
+        let rules = self.rules.iter().filter(|rule| {
+            rule.schema.matches(schema) && rule.table.as_ref().is_some_and(|p| p.matches(table))
+        });
+        only(rules, "table", schema, table)
     }
 
     fn schema_rule(&self, schema: &str, table: &str) -> Result<Option<&Rule>, RouteError> {
@@ -163,6 +176,9 @@ mod tests {
             ("other".into(), "users".into())
         );
         assert_eq!(r.route_schema("shop_9").unwrap(), "shop");
+        assert_eq!(r.rule("shop_1", "orders_7").unwrap(), Some("r1"));
+        assert_eq!(r.rule("shop_1", "users").unwrap(), Some("r0"));
+        assert_eq!(r.rule("other", "users").unwrap(), None);
     }
 
     #[test]

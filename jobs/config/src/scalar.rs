@@ -132,6 +132,15 @@ macro_rules! words {
 
         impl $crate::yaml::Notes for $name {}
 
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(word: &str) -> Result<Self, String> {
+                Self::parse(word)
+                    .ok_or_else(|| format!("`{word}` is none of {}", Self::WORDS.join(", ")))
+            }
+        }
+
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
                 let word = String::deserialize(d)?;

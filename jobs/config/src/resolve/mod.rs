@@ -62,6 +62,17 @@ pub fn resolve(
     Ok((resolved, resolver.warnings))
 }
 
+impl ResolvedTask {
+    /// [`resolve`] with the options of the environment; what it warns of is logged.
+    pub fn resolve(task: TaskFile, sources: Vec<SourceFile>) -> Result<Self> {
+        let (resolved, warnings) = resolve(&task, &sources, &Options::from_env())?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(resolved)
+    }
+}
+
 struct Resolver<'a> {
     task: &'a TaskFile,
     keys: Keys,
@@ -224,7 +235,10 @@ impl Resolver<'_> {
             password: decoded.password,
             session: config.session.clone(),
             security,
-            max_allowed_packet: config.max_allowed_packet.filter(|size| *size > 0),
+            max_allowed_packet: config
+                .max_allowed_packet
+                .filter(|size| *size > 0)
+                .and_then(|size| usize::try_from(size).ok()),
         })
     }
 
