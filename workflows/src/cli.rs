@@ -102,7 +102,12 @@ pub struct RunArgs {
     pub task: Option<String>,
 
     /// DM source files in place of the workflow's; repeat it (or separate by commas)
-    #[arg(long, env = "TIDEWAY_SOURCE", value_name = "FILE", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "TIDEWAY_SOURCE",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
     pub source: Vec<String>,
 
     /// Staging in place of the workflow's
@@ -114,7 +119,12 @@ pub struct RunArgs {
     pub accept_changes: bool,
 
     /// Folder for the logs of the jobs
-    #[arg(long, env = "TIDEWAY_LOGS", value_name = "DIR", default_value = "tideway-logs")]
+    #[arg(
+        long,
+        env = "TIDEWAY_LOGS",
+        value_name = "DIR",
+        default_value = "tideway-logs"
+    )]
     pub logs: std::path::PathBuf,
 
     /// Show every log line of the jobs, also beside the bars
@@ -188,7 +198,12 @@ pub struct ConfigCheckArgs {
     pub task: Option<String>,
 
     /// DM source file; repeat it (or separate by commas) for several
-    #[arg(long, env = "TIDEWAY_SOURCE", value_name = "FILE", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "TIDEWAY_SOURCE",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
     pub source: Vec<String>,
 
     /// How it is printed
@@ -330,7 +345,12 @@ pub struct CleanupArgs {
     pub task: Option<String>,
 
     /// DM source files (default: the workflow's)
-    #[arg(long, env = "TIDEWAY_SOURCE", value_name = "FILE", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "TIDEWAY_SOURCE",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
     pub source: Vec<String>,
 
     /// Staging (default: the workflow's, else ./tideway-staging)

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use tideway_config::ResolvedTask;
+use tideway_config::{Options, ResolvedTask, TaskFile};
 use tideway_job::{JobError, files};
 
 /// A resolved task with what there was to warn of.
 pub struct Configuration {
-    /// The task with its sources.
+    /// The task file as written.
+    pub file: TaskFile,
+    /// The task with its sources, defaults filled in.
     pub task: ResolvedTask,
     /// Warnings, each once.
     pub warnings: Vec<String>,
@@ -23,22 +25,29 @@ pub async fn read(
     sources: &[String],
     mode: Option<&str>,
 ) -> Result<Configuration, JobError> {
-    let (mut parsed, warnings) = tideway_config::parse_task(&files::read(task).await?, task)?;
-    let mut said: BTreeSet<String> = BTreeSet::new();
-    let mut all: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    let mut files = Vec::new();
+    let (file, mut warnings) = tideway_config::parse_task(&files::read(task).await?, task)?;
+    let mut source_files = Vec::new();
     for name in sources {
-        let (source, warnings) = tideway_config::parse_source(&files::read(name).await?, name)?;
-        files.push(source);
-        all.extend(warnings.iter().map(ToString::to_string));
+        let (source, more) = tideway_config::parse_source(&files::read(name).await?, name)?;
+        source_files.push(source);
+        warnings.extend(more);
     }
-    all.retain(|warning| said.insert(warning.clone()));
+    let mut options = Options::from_env();
     if let Some(mode) = mode {
-        parsed.task_mode = mode.parse().map_err(JobError::config)?;
+        options.mode = Some(mode.parse().map_err(JobError::config)?);
     }
+    let (task, more) = tideway_config::resolve(&file, &source_files, &options)?;
+    warnings.extend(more);
+    let mut said = BTreeSet::new();
+    let warnings = warnings
+        .iter()
+        .map(ToString::to_string)
+        .filter(|warning| said.insert(warning.clone()))
+        .collect();
     Ok(Configuration {
-        task: ResolvedTask::resolve(parsed, files)?,
-        warnings: all,
+        file,
+        task,
+        warnings,
     })
 }
 
@@ -47,6 +56,9 @@ pub async fn read(
 /// # Errors
 /// What is wrong in the file.
 pub async fn task_name(task: &str) -> Result<String, JobError> {
-    let (parsed, _) = tideway_config::parse_task(&files::read(task).await?, task)?;
-    Ok(parsed.name)
+    let (file, _) = tideway_config::parse_task(&files::read(task).await?, task)?;
+    if file.name.trim().is_empty() {
+        return Err(JobError::config(format!("{task}: `name` is missing")));
+    }
+    Ok(file.name)
 }

@@ -84,7 +84,9 @@ fn unknown_jobs_and_stages() {
         "did you mean `dump`?",
     );
     one(
-        &problems_of_stages("  - {name: dump, job: dump}\n  - {name: b, job: load, needs: [dumb]}\n"),
+        &problems_of_stages(
+            "  - {name: dump, job: dump}\n  - {name: b, job: load, needs: [dumb]}\n",
+        ),
         6,
         "unknown stage `dumb`",
         "did you mean `dump`?",
@@ -156,7 +158,9 @@ fn names_and_modes() {
         "letters, digits",
     );
     one(
-        &problems(&format!("{HEAD}mode: ful\nstages:\n  - {{name: a, job: dump}}\n")),
+        &problems(&format!(
+            "{HEAD}mode: ful\nstages:\n  - {{name: a, job: dump}}\n"
+        )),
         4,
         "unknown mode `ful`",
         "did you mean `full`?",
@@ -218,6 +222,9 @@ fn all_mistakes_are_told_at_once_in_the_files_order() {
     let found = problems_of_stages(
         "  - {name: a, job: dmup}\n  - {name: b, job: load, needs: [x]}\n  - {name: b, job: load}\n",
     );
-    let lines: Vec<u64> = found.iter().map(|problem| problem.place.unwrap().0).collect();
+    let lines: Vec<u64> = found
+        .iter()
+        .map(|problem| problem.place.unwrap().0)
+        .collect();
     assert_eq!(lines, [5, 6, 7]);
 }

@@ -64,7 +64,9 @@ stages:
     let names: Vec<&str> = workflow.stages.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(
         names,
-        ["precheck", "capture", "dump", "load", "apply", "catch-up", "validate"]
+        [
+            "precheck", "capture", "dump", "load", "apply", "catch-up", "validate"
+        ]
     );
     let dump = workflow.stage("dump").unwrap();
     assert_eq!(dump.workers, 4);
@@ -75,5 +77,8 @@ stages:
     let wait = workflow.stage("catch-up").unwrap();
     assert_eq!(wait.verb.as_deref(), Some("wait"));
     assert_eq!(wait.args[0].1.arguments(&wait.args[0].0), ["--lag=5s"]);
-    assert_eq!(workflow.staging.as_deref(), Some("s3://my-bucket/migrations"));
+    assert_eq!(
+        workflow.staging.as_deref(),
+        Some("s3://my-bucket/migrations")
+    );
 }

@@ -203,7 +203,10 @@ impl Row {
     }
 
     fn show(&mut self) {
-        let beats = self.workers.values().filter_map(|worker| worker.last.as_ref());
+        let beats = self
+            .workers
+            .values()
+            .filter_map(|worker| worker.last.as_ref());
         self.meter.sample(Totals::of(beats));
         // A fraction of a thousand.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -222,7 +225,10 @@ impl Row {
             .map_or("", |beat| beat.stage.as_str());
         let text = self.meter.text();
         match (text.is_empty(), stage) {
-            (true, "") => format!("{} elapsed", human::seconds(self.started.elapsed().as_secs_f64())),
+            (true, "") => format!(
+                "{} elapsed",
+                human::seconds(self.started.elapsed().as_secs_f64())
+            ),
             (true, stage) => stage.to_owned(),
             (false, "") => text,
             (false, stage) => format!("{text}  {stage}"),

@@ -44,7 +44,15 @@ pub struct LogLine {
 
 /// Fields that the runner tells in another way, or that only machines want.
 const LEFT_OUT: [&str; 9] = [
-    "timestamp", "level", "message", "target", "job", "source", "worker", "run_id", "attempt",
+    "timestamp",
+    "level",
+    "message",
+    "target",
+    "job",
+    "source",
+    "worker",
+    "run_id",
+    "attempt",
 ];
 
 /// Reads a line.
@@ -111,7 +119,11 @@ mod tests {
 
     #[test]
     fn what_is_no_log_line_stays_as_it_is() {
-        for text in ["thread 'main' panicked at src/x.rs:1", "[1, 2]", "{\"a\": 1}"] {
+        for text in [
+            "thread 'main' panicked at src/x.rs:1",
+            "[1, 2]",
+            "{\"a\": 1}",
+        ] {
             let line = read(&format!("{text}\n"));
             assert_eq!((line.level, line.text.as_str()), (Level::Warn, text));
         }

@@ -75,7 +75,9 @@ impl Meter {
     }
 
     fn last(&self) -> Totals {
-        self.samples.back().map_or_else(Totals::default, |last| last.1)
+        self.samples
+            .back()
+            .map_or_else(Totals::default, |last| last.1)
     }
 
     /// How much is done, from 0 to 1, where anything is known of it. Bytes and rows to do are
@@ -115,8 +117,7 @@ impl Meter {
         let left = |done: u64, total: u64, rate: f64| {
             (total > done && rate > 0.0).then(|| ratio(total - done, 1) / rate)
         };
-        left(last.bytes, last.total_bytes, bytes)
-            .or_else(|| left(last.rows, last.total_rows, rows))
+        left(last.bytes, last.total_bytes, bytes).or_else(|| left(last.rows, last.total_rows, rows))
     }
 
     /// Rows and bytes done; empty while there are none.

@@ -79,9 +79,9 @@ fn find(run_ids: &BTreeSet<String>) -> Vec<i32> {
 /// Whether a command line, its arguments ended by zero bytes, names one of the runs.
 fn belongs(line: &[u8], run_ids: &BTreeSet<String>) -> bool {
     let arguments: Vec<&[u8]> = line.split(|&byte| byte == 0).collect();
-    arguments.windows(2).any(|pair| {
-        pair[0] == b"--run-id" && run_ids.iter().any(|id| id.as_bytes() == pair[1])
-    })
+    arguments
+        .windows(2)
+        .any(|pair| pair[0] == b"--run-id" && run_ids.iter().any(|id| id.as_bytes() == pair[1]))
 }
 
 #[cfg(test)]

@@ -141,8 +141,8 @@ pub fn decide(
     fresh: RunDoc,
 ) -> Decision {
     let selected = selection.names(workflow);
-    let former = former
-        .filter(|run| run.fingerprint == fresh.fingerprint && run.sources == fresh.sources);
+    let former =
+        former.filter(|run| run.fingerprint == fresh.fingerprint && run.sources == fresh.sources);
     let mut valid: BTreeSet<&str> = BTreeSet::new();
     // What is done anew now, and all that builds on it.
     let mut anew: BTreeSet<&str> = BTreeSet::new();
@@ -151,8 +151,8 @@ pub fn decide(
     let mut stages = Vec::new();
     for stage in &workflow.stages {
         let former = former.and_then(|run| run.stage(&stage.name));
-        let same = former
-            .is_some_and(|former| former.definition == Definition::of(stage, workflow.mode));
+        let same =
+            former.is_some_and(|former| former.definition == Definition::of(stage, workflow.mode));
         let built_on = stage.needs.iter().all(|need| {
             valid.contains(need.as_str())
                 || workflow.stage(need).is_some_and(|need| need.background)

@@ -182,12 +182,7 @@ fn append(path: &Path) -> Result<File, Error> {
         })
 }
 
-fn keep(
-    log: &mut File,
-    spec: &Spec,
-    raw: &[u8],
-    line: &mut impl FnMut(&str),
-) -> Result<(), Error> {
+fn keep(log: &mut File, spec: &Spec, raw: &[u8], line: &mut impl FnMut(&str)) -> Result<(), Error> {
     log.write_all(raw)
         .and_then(|()| log.write_all(b"\n"))
         .map_err(|source| Error::Log {

@@ -334,10 +334,8 @@ impl Runner {
         };
         let asked = *running.wanted.borrow() != Wanted::Run;
         // A background stage that was told to finish, and left as told, has done its part.
-        let finished = running.background
-            && asked
-            && self.phase == Phase::Go
-            && end == UnitEnd::Stopped;
+        let finished =
+            running.background && asked && self.phase == Phase::Go && end == UnitEnd::Stopped;
         let end = if finished { UnitEnd::Done } else { end };
         let mut took = String::new();
         if let Some(doc) = self.run.stage_mut(name) {
@@ -376,7 +374,11 @@ impl Runner {
         if !pending && self.errors.is_empty() {
             self.code = 0;
         }
-        let all_done = self.run.stages.iter().all(|stage| stage.state == State::Done);
+        let all_done = self
+            .run
+            .stages
+            .iter()
+            .all(|stage| stage.state == State::Done);
         self.run.state = match self.code {
             0 if all_done => State::Done,
             // A part of the workflow was run; the rest is for another time.

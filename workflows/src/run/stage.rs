@@ -4,9 +4,9 @@
 //! A process that fails for good ends its lane; the other lanes go on to their end, for what they do
 //! is committed and counts on the next run.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use tideway_job::error::{EXIT_CONFIG, EXIT_FAILED};
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::live::Live;
-use super::log_line::{self, Level};
+use super::log_line::{self, Level, LogLine};
 use super::plan::{Lane, Unit};
 use super::process::{self, Spec, Wanted};
 use super::retry::Ending;
@@ -49,6 +49,26 @@ pub struct Shared {
     pub screen: Screen,
     /// The bars.
     pub live: Arc<Live>,
+    /// Warnings that were shown: each job warns of the same task file.
+    pub said: Mutex<BTreeSet<String>>,
+}
+
+/// How many different warnings are remembered.
+const REMEMBERED: usize = 1000;
+
+impl Shared {
+    /// Whether a line of a job is shown now. A warning is shown once in a run, whoever gives it.
+    fn shows(&self, line: &LogLine) -> bool {
+        if line.progress || line.text.is_empty() || !self.screen.shows(line.level) {
+            return false;
+        }
+        if line.level != Level::Warn {
+            return true;
+        }
+        // Half an insertion does not exist: after a panic the set is as good as before.
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.len() >= REMEMBERED || said.insert(line.text.clone())
+    }
 }
 
 /// What happens while a stage runs.
@@ -250,8 +270,7 @@ impl Process {
         let ended = process::run(&spec, self.wanted.clone(), |line| {
             let line = log_line::read(line);
             last.keep(line.level, &line.text);
-            let heard = !line.progress && !line.text.is_empty();
-            if heard && shared.screen.shows(line.level) {
+            if shared.shows(&line) {
                 shared.screen.say(line.level, &who, &line.text);
             }
         })

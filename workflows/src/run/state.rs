@@ -231,7 +231,11 @@ impl StageDoc {
 
 /// A name that sorts by time: `20261125T095346Z-3fa2`.
 fn new_run_id(now: DateTime<Utc>) -> String {
-    format!("{}-{:04x}", now.format("%Y%m%dT%H%M%SZ"), rand::random::<u16>())
+    format!(
+        "{}-{:04x}",
+        now.format("%Y%m%dT%H%M%SZ"),
+        rand::random::<u16>()
+    )
 }
 
 /// The machine's name.

@@ -29,7 +29,10 @@ mod tests {
 
     #[test]
     fn relative_paths_start_at_the_files_folder() {
-        assert_eq!(resolve("workflows/full.yaml", "task.yaml"), "workflows/task.yaml");
+        assert_eq!(
+            resolve("workflows/full.yaml", "task.yaml"),
+            "workflows/task.yaml"
+        );
         assert_eq!(resolve("/a/full.yaml", "./x/task.yaml"), "/a/x/task.yaml");
         assert_eq!(resolve("full.yaml", "../task.yaml"), "../task.yaml");
         assert_eq!(resolve("a/full.yaml", "../task.yaml"), "a/../task.yaml");
@@ -43,7 +46,10 @@ mod tests {
 
     #[test]
     fn neighbours_in_an_object_store() {
-        assert_eq!(resolve("s3://b/w/full.yaml", "task.yaml"), "s3://b/w/task.yaml");
+        assert_eq!(
+            resolve("s3://b/w/full.yaml", "task.yaml"),
+            "s3://b/w/task.yaml"
+        );
         assert_eq!(
             resolve("s3://b/w/full.yaml?region=x", "task.yaml"),
             "s3://b/w/task.yaml?region=x"

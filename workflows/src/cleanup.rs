@@ -1,0 +1,166 @@
+//! `tideway cleanup`: ends a task.
+//!
+//! It removes the task's prefix in staging and the tables that Tideway keeps for it in the target's
+//! meta schema, after it has shown them and was told to go on. It holds the lease `run` while it does
+//! so, so that no `tideway run` works on the task. The lease lies under the prefix itself and goes
+//! last. Killed in between, it is run again and removes the rest; a task that runs again after half a
+//! cleanup begins from what is left: without staging there is no manifest, and the checkpoint at the
+//! target belongs to the former manifest's hash.
+
+use std::io::{IsTerminal, Write};
+
+use mysql_async::prelude::Queryable;
+use tideway_config::ResolvedTask;
+use tideway_job::{JobError, endpoint::endpoint};
+use tideway_mysql::{Role, Server, sql};
+use tideway_staging::Staging;
+use tideway_staging::gc::{Removed, remove_prefix};
+use tideway_staging::layout::{TaskKeys, stored_key};
+
+use crate::cli::CleanupArgs;
+use crate::run::lock;
+use crate::run::screen::Screen;
+use crate::{configuration, human, task_files};
+
+/// Ends of the names of the tables that Tideway keeps in the meta schema; the task's name stands
+/// before them. DM's own tables of a task of the same name end in other ways or are DM's to remove.
+const META_TABLES: [&str; 2] = ["_owner", "_loader_checkpoint"];
+
+/// What there is to remove.
+#[derive(Debug, Default)]
+struct Found {
+    staged: Removed,
+    tables: Vec<String>,
+}
+
+/// Shows, asks, removes.
+///
+/// # Errors
+/// Wrong files, a target or staging that cannot be reached, a run that is under way, no consent.
+pub async fn run(args: &CleanupArgs) -> Result<(), JobError> {
+    let files = task_files::find(
+        args.workflow.as_deref(),
+        args.task.as_deref(),
+        &args.source,
+        args.staging.as_deref(),
+    )
+    .await?;
+    if files.sources.is_empty() {
+        return Err(JobError::config(
+            "name the task's source files with --source, once for each",
+        ));
+    }
+    let task = configuration::read(&files.task, &files.sources, None)
+        .await?
+        .task;
+    let staging = Staging::open(&files.staging).await?;
+    let keys = TaskKeys::new(&task.name);
+    let target = endpoint(&task.target, "target".to_owned());
+    let server = Server::connect(&target, Role::Target, 1).await?;
+    let found = find(&staging, &keys, &server, &task).await?;
+    if found.staged.objects == 0 && found.tables.is_empty() {
+        println!(
+            "nothing is left of task {} in {} and in schema {} of the target",
+            task.name,
+            staging.url(),
+            task.meta_schema
+        );
+        server.close().await;
+        return Ok(());
+    }
+    println!("task {}:", task.name);
+    println!(
+        "  {} objects ({}) under {}/{}",
+        human::count(found.staged.objects),
+        human::bytes(found.staged.bytes),
+        staging.url().trim_end_matches('/'),
+        keys.root()
+    );
+    for table in &found.tables {
+        println!(
+            "  table {table} at the target {}:{}",
+            target.host, target.port
+        );
+    }
+    println!("The migrated tables stay as they are.");
+    if args.dry_run {
+        server.close().await;
+        return Ok(());
+    }
+    if !args.yes && !consent()? {
+        server.close().await;
+        return Err(JobError::config("nothing was removed"));
+    }
+    let lock = lock::acquire(&staging, &keys, &Screen::new(false, false)).await?;
+    drop_tables(&server, &found.tables).await?;
+    server.close().await;
+    for folder in staging.list_dirs(&keys.root()).await? {
+        let folder = stored_key(&format!("{}/{folder}", keys.root()));
+        if folder != keys.leases_dir() {
+            remove_prefix(&staging, &folder, false).await?;
+        }
+    }
+    staging.delete(&keys.task()).await?;
+    lock.release().await;
+    remove_prefix(&staging, &keys.root(), false).await?;
+    println!("removed");
+    Ok(())
+}
+
+async fn find(
+    staging: &Staging,
+    keys: &TaskKeys,
+    server: &Server,
+    task: &ResolvedTask,
+) -> Result<Found, JobError> {
+    let mut found = Found {
+        staged: remove_prefix(staging, &keys.root(), true).await?,
+        tables: Vec::new(),
+    };
+    let mut conn = server.conn().await?;
+    for end in META_TABLES {
+        let name = format!("{}{end}", task.name);
+        let query = format!(
+            "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+            sql::literal(&task.meta_schema),
+            sql::literal(&name)
+        );
+        let there: Option<u8> = conn
+            .query_first(query)
+            .await
+            .map_err(|error| server.error("look for the meta tables", error))?;
+        if there.is_some() {
+            found.tables.push(format!(
+                "{}.{}",
+                sql::ident(&task.meta_schema),
+                sql::ident(&name)
+            ));
+        }
+    }
+    Ok(found)
+}
+
+fn consent() -> Result<bool, JobError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(JobError::config(
+            "nothing was removed: give --yes where nobody can be asked",
+        ));
+    }
+    print!("Remove this? [y/N] ");
+    let _ = std::io::stdout().flush();
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| JobError::failed(format!("reading the answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn drop_tables(server: &Server, tables: &[String]) -> Result<(), JobError> {
+    let mut conn = server.conn().await?;
+    for table in tables {
+        conn.query_drop(format!("DROP TABLE IF EXISTS {table}"))
+            .await
+            .map_err(|error| server.error(format!("drop {table}"), error))?;
+    }
+    Ok(())
+}
