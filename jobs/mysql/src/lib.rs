@@ -2,6 +2,7 @@
 //! the one table of types (MySQL ⇄ Arrow ⇄ text), positions and GTID sets, keys, privileges,
 //! checksums and fenced sessions on the target. This crate knows nothing of staging.
 
+mod answer;
 pub mod checksum;
 pub mod connect;
 pub mod endpoint;
@@ -14,5 +15,14 @@ pub mod key;
 pub mod position;
 pub mod retry;
 pub mod schema;
+pub mod session;
 pub mod sql;
+mod tls;
+mod tls_probe;
 pub mod types;
+
+pub use connect::{Role, Server, within};
+pub use endpoint::{Endpoint, Tls};
+pub use error::{Error, Result};
+pub use info::{Flavor, ServerInfo, Version};
+pub use retry::{RetryPolicy, with_retry};
