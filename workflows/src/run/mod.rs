@@ -19,6 +19,7 @@ pub(crate) mod screen;
 mod stage;
 pub mod state;
 pub mod summary;
+mod tries;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

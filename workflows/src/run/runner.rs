@@ -76,7 +76,8 @@ pub struct Runner {
     running: BTreeMap<String, Running>,
     started: Vec<String>,
     phase: Phase,
-    code: u8,
+    /// Exit code of what failed first.
+    failure: Option<u8>,
     errors: Vec<String>,
     owner: bool,
 }
@@ -103,7 +104,7 @@ impl Runner {
             running: BTreeMap::new(),
             started: Vec::new(),
             phase: Phase::Go,
-            code: 0,
+            failure: None,
             errors: Vec::new(),
             owner: true,
         }
@@ -132,11 +133,11 @@ impl Runner {
                 Some(request) = requests.recv() => self.obey(request),
             }
         }
-        self.finish();
+        let code = self.finish();
         self.save().await;
         Outcome {
             run: self.run,
-            code: self.code,
+            code,
             errors: self.errors,
         }
     }
@@ -266,14 +267,12 @@ impl Runner {
             }
             Request::Stop(why) => {
                 self.phase = Phase::Stop;
-                self.code = self.code.max(EXIT_STOPPED);
                 format!("{why}: stopping in order; again to kill")
             }
             Request::Lost(why) => {
                 self.phase = self.phase.max(Phase::Stop);
-                self.code = EXIT_FAILED;
                 self.owner = false;
-                self.errors.push(why.clone());
+                self.fail(EXIT_FAILED, why.clone());
                 why
             }
         };
@@ -346,17 +345,13 @@ impl Runner {
             UnitEnd::Done => self.note(&format!("stage {name} done in {took}")),
             UnitEnd::Stopped => {
                 self.note(&format!("stage {name} stopped after {took}"));
-                self.code = self.code.max(EXIT_STOPPED);
                 // Someone stopped the process behind our back: the rest cannot go on without it.
                 self.phase = self.phase.max(Phase::Fail);
             }
             UnitEnd::Failed { code, error } => {
                 let text = format!("stage {name} failed after {took}\n  {error}");
                 self.shared.screen.say(Level::Error, "tideway", &text);
-                if self.errors.is_empty() {
-                    self.code = code;
-                }
-                self.errors.push(error);
+                self.fail(code, error);
                 self.phase = self.phase.max(if running.background {
                     Phase::Stop
                 } else {
@@ -366,27 +361,30 @@ impl Runner {
         }
     }
 
-    fn finish(&mut self) {
-        let pending = self.run.stages.iter().any(|stage| {
-            stage.state != State::Done && self.actions.get(&stage.name) == Some(&Action::Run)
-        });
-        // A stop that came when everything was done changed nothing.
-        if !pending && self.errors.is_empty() {
-            self.code = 0;
-        }
-        let all_done = self
-            .run
-            .stages
-            .iter()
-            .all(|stage| stage.state == State::Done);
-        self.run.state = match self.code {
-            0 if all_done => State::Done,
-            // A part of the workflow was run; the rest is for another time.
-            0 => State::Stopped,
-            EXIT_STOPPED => State::Stopped,
-            _ => State::Failed,
+    fn fail(&mut self, code: u8, error: String) {
+        self.failure.get_or_insert(code);
+        self.errors.push(error);
+    }
+
+    /// Notes how the run ended, and returns its exit code.
+    fn finish(&mut self) -> u8 {
+        let done = |stage: &StageDoc| stage.state == State::Done;
+        let chosen = |stage: &&StageDoc| self.actions.get(&stage.name) == Some(&Action::Run);
+        let all_chosen = self.run.stages.iter().filter(chosen).all(done);
+        let code = match self.failure {
+            Some(code) => code,
+            // A stop that came when everything was done changed nothing.
+            None if all_chosen => 0,
+            None => EXIT_STOPPED,
+        };
+        self.run.state = match self.failure {
+            Some(_) => State::Failed,
+            None if self.run.stages.iter().all(done) => State::Done,
+            // Stopped, or only a part of the workflow was to be run.
+            None => State::Stopped,
         };
         self.run.finished_at = Some(Utc::now());
+        code
     }
 
     fn note(&self, text: &str) {

@@ -4,28 +4,23 @@
 //! A process that fails for good ends its lane; the other lanes go on to their end, for what they do
 //! is committed and counts on the next run.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use tideway_job::error::{EXIT_CONFIG, EXIT_FAILED};
-use tideway_staging::layout;
+use tideway_job::error::EXIT_FAILED;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::live::Live;
-use super::log_line::{self, Level, LogLine};
+use super::log_line::{Level, LogLine};
 use super::plan::{Lane, Unit};
-use super::process::{self, Spec, Wanted};
-use super::retry::Ending;
+use super::process::Wanted;
 use super::screen::Screen;
 use super::state::State;
-use crate::human;
+use super::tries::Process;
 use crate::workflow::{Mode, Stage};
-
-/// How many of the last lines are shown when a process fails.
-const LAST_WORDS: usize = 5;
 
 /// What all stages of a run share.
 pub struct Shared {
@@ -58,7 +53,7 @@ const REMEMBERED: usize = 1000;
 
 impl Shared {
     /// Whether a line of a job is shown now. A warning is shown once in a run, whoever gives it.
-    fn shows(&self, line: &LogLine) -> bool {
+    pub(super) fn shows(&self, line: &LogLine) -> bool {
         if line.progress || line.text.is_empty() || !self.screen.shows(line.level) {
             return false;
         }
@@ -210,233 +205,6 @@ async fn join(mut running: JoinSet<UnitEnd>) -> UnitEnd {
     end
 }
 
-/// One process with its tries.
-struct Process {
-    shared: Arc<Shared>,
-    stage: Arc<Stage>,
-    unit: Unit,
-    wanted: watch::Receiver<Wanted>,
-    events: mpsc::UnboundedSender<Event>,
-}
-
-impl Process {
-    async fn run(mut self) -> UnitEnd {
-        let mut attempt = 0;
-        let end = loop {
-            if *self.wanted.borrow() != Wanted::Run {
-                break UnitEnd::Stopped;
-            }
-            attempt += 1;
-            self.send(Event::Started {
-                stage: self.stage.name.clone(),
-                unit: self.unit.clone(),
-                attempt,
-                at: Utc::now(),
-            });
-            self.shared.live.unit_started(&self.stage, &self.unit);
-            match self.attempt(attempt).await {
-                Ok(end) => break end,
-                Err(wait) => {
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        // Whatever else is wanted now, it is not another try.
-                        _ = self.wanted.changed() => break UnitEnd::Stopped,
-                    }
-                }
-            }
-        };
-        if attempt > 0 {
-            self.send(Event::Ended {
-                stage: self.stage.name.clone(),
-                unit: self.unit.clone(),
-                end: end.clone(),
-                at: Utc::now(),
-            });
-        }
-        end
-    }
-
-    fn send(&self, event: Event) {
-        // The receiver is gone only when the whole run is being dropped.
-        let _ = self.events.send(event);
-    }
-
-    /// One try: how the process ended for good, or how long to wait before the next try.
-    async fn attempt(&self, attempt: u32) -> Result<UnitEnd, std::time::Duration> {
-        let (shared, who) = (&self.shared, self.label());
-        let spec = self.spec(attempt);
-        let printed = std::fs::metadata(&spec.out).map_or(0, |out| out.len());
-        let mut last = LastWords::default();
-        let ended = process::run(&spec, self.wanted.clone(), |line| {
-            let line = log_line::read(line);
-            last.keep(line.level, &line.text);
-            if shared.shows(&line) {
-                shared.screen.say(line.level, &who, &line.text);
-            }
-        })
-        .await;
-        shared.screen.show_output(&spec.out, printed);
-        let ending = match ended {
-            Ok(ending) => ending,
-            Err(error) => {
-                let code = match error {
-                    process::Error::Start { .. } | process::Error::Log { .. } => EXIT_CONFIG,
-                    process::Error::Wait { .. } => EXIT_FAILED,
-                };
-                let error = format!("{who}: {error}");
-                return Ok(UnitEnd::Failed { code, error });
-            }
-        };
-        if ending.is_done() {
-            return Ok(UnitEnd::Done);
-        }
-        let stopping = *self.wanted.borrow() != Wanted::Run;
-        // A job that dies of the signal that it was sent, or fails in its haste, was stopped.
-        if ending == Ending::Code(tideway_job::error::EXIT_STOPPED)
-            || stopping && ending.worth_retrying()
-        {
-            return Ok(UnitEnd::Stopped);
-        }
-        if let Some(wait) = self.stage.retry.next(attempt, ending) {
-            shared.screen.say(
-                Level::Warn,
-                &who,
-                &format!(
-                    "{ending}; try {} of {} in {}{}",
-                    attempt + 1,
-                    self.stage.retry.attempts,
-                    human::seconds(wait.as_secs_f64()),
-                    last.text()
-                ),
-            );
-            return Err(wait);
-        }
-        let tries = match attempt {
-            1 => String::new(),
-            tries => format!(" at the last of {tries} tries"),
-        };
-        Ok(UnitEnd::Failed {
-            code: exit_code(ending),
-            error: format!(
-                "{who}: {ending}{tries}{}\n    log: {}",
-                last.text(),
-                spec.log.display()
-            ),
-        })
-    }
-
-    fn spec(&self, attempt: u32) -> Spec {
-        let (shared, stage, unit) = (&self.shared, &self.stage, &self.unit);
-        let file = |ending: &str| {
-            let mut name = stage.name.clone();
-            for part in [unit.source.as_deref(), unit.step].into_iter().flatten() {
-                name.push('.');
-                // A source's name may hold a slash.
-                name.push_str(&layout::encode_name(part));
-            }
-            if unit.workers > 1 {
-                name.push_str(&format!(".{}", unit.worker));
-            }
-            shared.logs.join(format!("{name}.{ending}"))
-        };
-        Spec {
-            program: shared.jobs.join(stage.job.binary()),
-            arguments: arguments(shared, stage, unit),
-            attempt,
-            log: file("log"),
-            out: file("out"),
-        }
-    }
-
-    /// `dump aurora-replica-01 run 2/4`.
-    fn label(&self) -> String {
-        let mut label = self.stage.name.clone();
-        for part in [self.unit.source.as_deref(), self.unit.step]
-            .into_iter()
-            .flatten()
-        {
-            label.push(' ');
-            label.push_str(part);
-        }
-        if self.unit.workers > 1 {
-            label.push_str(&format!(" {}/{}", self.unit.worker + 1, self.unit.workers));
-        }
-        label
-    }
-}
-
-/// One of our codes: what a shell or a panic ends with is a failure.
-fn exit_code(ending: Ending) -> u8 {
-    if ending.worth_retrying() {
-        EXIT_FAILED
-    } else {
-        ending.exit_code()
-    }
-}
-
-/// The arguments of a job's process.
-fn arguments(shared: &Shared, stage: &Stage, unit: &Unit) -> Vec<String> {
-    let mut arguments: Vec<String> = Vec::new();
-    arguments.extend(unit.step.map(str::to_owned).or_else(|| stage.verb.clone()));
-    let mut flag = |name: &str, value: &str| {
-        arguments.push(format!("--{name}"));
-        arguments.push(value.to_owned());
-    };
-    flag("task", &shared.task);
-    for source in &shared.sources {
-        flag("source", source);
-    }
-    flag("staging", &shared.staging);
-    if let Some(source) = &unit.source {
-        flag("source-id", source);
-    }
-    flag("worker-index", &unit.worker.to_string());
-    flag("worker-count", &unit.workers.to_string());
-    if let Some(mode) = shared.mode {
-        flag("task-mode", mode.name());
-    }
-    flag("run-id", &shared.run_id);
-    flag("log-format", "json");
-    if shared.accept_changes {
-        arguments.push("--accept-changes".to_owned());
-    }
-    for (name, value) in &stage.args {
-        arguments.extend(value.arguments(name));
-    }
-    arguments
-}
-
-/// The last lines of a process: its errors, or whatever came last when there were none.
-#[derive(Default)]
-struct LastWords {
-    errors: VecDeque<String>,
-    lines: VecDeque<String>,
-}
-
-impl LastWords {
-    fn keep(&mut self, level: Level, text: &str) {
-        let list = if level == Level::Error {
-            &mut self.errors
-        } else {
-            &mut self.lines
-        };
-        if list.len() == LAST_WORDS {
-            list.pop_front();
-        }
-        // One line may be 64 KiB long.
-        list.push_back(text.chars().take(2000).collect());
-    }
-
-    fn text(&self) -> String {
-        let lines = if self.errors.is_empty() {
-            &self.lines
-        } else {
-            &self.errors
-        };
-        lines.iter().map(|line| format!("\n    | {line}")).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -451,17 +219,5 @@ mod tests {
         assert_eq!(UnitEnd::Stopped.and(failed(1)), failed(1));
         assert_eq!(UnitEnd::Stopped.and(UnitEnd::Done), UnitEnd::Stopped);
         assert_eq!(UnitEnd::Done.and(UnitEnd::Stopped), UnitEnd::Stopped);
-    }
-
-    #[test]
-    fn errors_are_the_last_words_even_when_more_was_said_after() {
-        let mut last = LastWords::default();
-        last.keep(Level::Info, "one");
-        assert_eq!(last.text(), "\n    | one");
-        last.keep(Level::Error, "no such table");
-        for _ in 0..10 {
-            last.keep(Level::Info, "closing");
-        }
-        assert_eq!(last.text(), "\n    | no such table");
     }
 }
