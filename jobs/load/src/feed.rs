@@ -1,0 +1,189 @@
+//! The rows of a chunk as pieces of `LOAD DATA` text, made by a task of its own while the target
+//! takes the pieces before: a bounded channel between them is the back-pressure.
+//!
+//! One feed serves all transactions of a chunk: each takes pieces until it has enough, and the next
+//! goes on from there. When a transaction fails the feed is dropped and a new one begins at the
+//! rows that are committed.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use tideway_mysql::types::load_text::LoadText;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::error::{LoadError, Result};
+use crate::rows::Rows;
+use tideway_mysql::schema::TableName;
+
+/// Bytes of a piece: what one packet carries.
+pub const PIECE: usize = 1 << 20;
+
+/// Pieces that may wait in the channel.
+const WAITING: usize = 2;
+
+/// Text of whole rows.
+struct Piece {
+    text: Bytes,
+    rows: u64,
+    warnings: u64,
+}
+
+/// What was handed to the server for one statement.
+#[derive(Debug, Default)]
+pub struct Sent {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    warnings: AtomicU64,
+}
+
+impl Sent {
+    /// Rows.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Acquire)
+    }
+
+    /// Bytes of text.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    /// Warnings that the server rightly counts for them.
+    pub fn warnings(&self) -> u64 {
+        self.warnings.load(Ordering::Acquire)
+    }
+}
+
+/// Makes the pieces of one chunk.
+pub struct Feed {
+    pieces: Arc<Mutex<mpsc::Receiver<Piece>>>,
+    failure: Arc<StdMutex<Option<LoadError>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Feed {
+    /// Starts to encode.
+    #[must_use]
+    pub fn start(rows: Rows, text: Arc<LoadText>, table: TableName) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let failure = Arc::new(StdMutex::new(None));
+        let task = tokio::spawn({
+            let failure = Arc::clone(&failure);
+            async move {
+                if let Err(error) = produce(rows, &text, &table, &sender).await {
+                    // Stored before the channel closes, so whoever sees the end finds it.
+                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                }
+            }
+        });
+        Self {
+            pieces: Arc::new(Mutex::new(receiver)),
+            failure,
+            task,
+        }
+    }
+
+    /// What the task failed with, if it did.
+    pub fn failure(&self) -> Option<LoadError> {
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// The text of one statement: pieces until `limit` bytes are passed or the chunk ends. `sent`
+    /// counts what was handed out. A failure of the task ends the stream with an error, on which
+    /// the driver closes the connection and thereby the transaction.
+    pub fn statement(&self, limit: u64, sent: Arc<Sent>) -> BoxStream<'static, io::Result<Bytes>> {
+        let pieces = Arc::clone(&self.pieces);
+        let failure = Arc::clone(&self.failure);
+        stream::unfold(Bytes::new(), move |mut rest| {
+            let (pieces, failure, sent) =
+                (Arc::clone(&pieces), Arc::clone(&failure), Arc::clone(&sent));
+            async move {
+                if rest.is_empty() {
+                    if sent.bytes() >= limit {
+                        return None;
+                    }
+                    let Some(piece) = pieces.lock().await.recv().await else {
+                        let failed = failure
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .is_some();
+                        return failed.then(|| {
+                            (
+                                Err(io::Error::other("the rows cannot be read")),
+                                Bytes::new(),
+                            )
+                        });
+                    };
+                    sent.rows.fetch_add(piece.rows, Ordering::AcqRel);
+                    sent.bytes
+                        .fetch_add(piece.text.len() as u64, Ordering::AcqRel);
+                    sent.warnings.fetch_add(piece.warnings, Ordering::AcqRel);
+                    rest = piece.text;
+                }
+                let packet = rest.split_to(rest.len().min(PIECE));
+                Some((Ok(packet), rest))
+            }
+        })
+        .boxed()
+    }
+}
+
+async fn produce(
+    mut rows: Rows,
+    text: &LoadText,
+    table: &TableName,
+    pieces: &mpsc::Sender<Piece>,
+) -> Result<()> {
+    let mut out = Vec::with_capacity(PIECE + PIECE / 8);
+    let (mut count, mut warnings) = (0, 0);
+    while let Some(batch) = rows.next().await? {
+        let mut row = 0;
+        while row < batch.num_rows() {
+            {
+                let bound = text.bind(&batch).map_err(|source| LoadError::Text {
+                    table: table.clone(),
+                    source,
+                })?;
+                while row < batch.num_rows() && out.len() < PIECE {
+                    warnings += bound.write_row(row, &mut out);
+                    count += 1;
+                    row += 1;
+                }
+            }
+            if out.len() >= PIECE {
+                let next = Vec::with_capacity(PIECE + PIECE / 8);
+                let piece = Piece {
+                    text: std::mem::replace(&mut out, next).into(),
+                    rows: std::mem::take(&mut count),
+                    warnings: std::mem::take(&mut warnings),
+                };
+                if pieces.send(piece).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    if count > 0 {
+        let piece = Piece {
+            text: out.into(),
+            rows: count,
+            warnings,
+        };
+        // Nobody listens any more when the transaction failed.
+        let _ = pieces.send(piece).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,453 @@
+//! A source from its manifest to its report.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::Utc;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use tideway_config::{ImportMode, ResolvedSource};
+use tideway_job::{Job, JobError, Progress, failpoint};
+use tideway_mysql::Error;
+use tideway_mysql::connect::Server;
+use tideway_mysql::fence::{Fence, OwnerTable};
+use tideway_mysql::info::{Flavor, Version};
+use tideway_mysql::retry::{RetryPolicy, with_retry};
+use tideway_mysql::schema::TableName;
+use tideway_staging::layout::SourceKeys;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{LoadError, Result};
+use crate::input::{Dump, read_dump, read_marker};
+use crate::loader::{Loader, Shared};
+use crate::options::Args;
+use crate::prepare::{Preparer, databases};
+use crate::report::{Report, TableReport};
+use crate::table::TableTask;
+use crate::translate::{Collations, Target, translate_database};
+
+/// Bytes decoded at a time.
+const BATCH: usize = 4 << 20;
+/// What a loader holds beside its row group and its batch: pieces of text.
+const PIECES: usize = 5 << 20;
+/// The oldest TiDB that rolls `LOAD DATA` back with its transaction.
+const TIDB_LOAD_DATA: Version = Version::new(7, 6, 0);
+/// How long taking over waits for the transactions of a former owner; each failed attempt has
+/// waited for the server's lock time-out already.
+const TAKE_OVER: RetryPolicy = RetryPolicy {
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(5),
+    attempts: 8,
+    give_up: Duration::from_secs(600),
+};
+
+/// One chunk to be loaded.
+struct Unit {
+    table: Arc<TableTask>,
+    chunk: u32,
+    done: u64,
+}
+
+/// Loads one source.
+///
+/// # Errors
+/// As [`LoadError`].
+pub async fn load_source(
+    job: &Job,
+    args: &Args,
+    source: &ResolvedSource,
+    progress: &Progress,
+) -> Result<Report, JobError> {
+    let started_at = Utc::now();
+    if source.load.import_mode != ImportMode::Logical {
+        return Err(LoadError::NotYet(format!(
+            "source {}: `import-mode: {:?}` is not there yet; use `import-mode: logical`",
+            source.id, source.load.import_mode
+        ))
+        .into());
+    }
+    let keys = job.keys.source(&source.id);
+    progress.stage("waiting");
+    let dump = read_dump(&job.staging, &keys, &source.id, args.wait, &job.stop).await?;
+    let connections = connections(job, source, &dump);
+    let server = job.target_server(connections + 1).await?;
+    let result = Box::pin(load_into(
+        job,
+        args,
+        source,
+        progress,
+        (&keys, &dump),
+        (&server, connections),
+        started_at,
+    ))
+    .await;
+    server.close().await;
+    Ok(result?)
+}
+
+/// Loaders that the budget can feed: each holds a row group, a batch, and pieces of text.
+fn connections(job: &Job, source: &ResolvedSource, dump: &Dump) -> usize {
+    let wanted = job.args.workers.unwrap_or(source.load.pool_size).max(1);
+    let group = usize::try_from(dump.manifest.max_row_group_bytes).unwrap_or(usize::MAX);
+    let each = group.saturating_mul(2).saturating_add(BATCH + PIECES);
+    let fit = (job.memory.total() / each).max(1);
+    if fit < wanted {
+        tracing::info!(
+            source = source.id,
+            "{fit} connections instead of {wanted}: each needs {} MiB of --memory",
+            each >> 20
+        );
+    }
+    fit.min(wanted)
+}
+
+async fn load_into(
+    job: &Job,
+    args: &Args,
+    source: &ResolvedSource,
+    progress: &Progress,
+    (keys, dump): (&SourceKeys, &Dump),
+    (server, connections): (&Server, usize),
+    started_at: chrono::DateTime<Utc>,
+) -> Result<Report> {
+    let mut conn = server.conn().await?;
+    let checkpoint = Checkpoint::new(
+        &job.task.meta_schema,
+        &job.task.name,
+        &source.id,
+        &dump.hash,
+    );
+    checkpoint.create(&mut conn).await?;
+    let fences = take_over(job, server, source, connections).await?;
+
+    progress.stage("creating");
+    let target = Target {
+        flavor: server.info().flavor,
+        collations: Collations::read(&mut conn, server.info().flavor)
+            .await
+            .map_err(|error| Error::query(&conn, "list the collations", error))?,
+    };
+    let tables = tables(source, keys, dump, server, &mut conn).await?;
+    refuse_after_apply(job, &checkpoint, &tables, &mut conn).await?;
+    let notes = create_databases(source, dump, &target, &tables, &mut conn).await?;
+    let route = |schema: &str, table: &str| {
+        source
+            .router
+            .route(schema, table)
+            .unwrap_or_else(|_| (schema.to_owned(), table.to_owned()))
+    };
+    let preparer = Preparer {
+        server,
+        target: &target,
+        checkpoint: &checkpoint,
+        route: &route,
+        into_existing: args.into_existing,
+    };
+    let mut reports = Vec::with_capacity(tables.len());
+    for table in &tables {
+        if job.stop.is_cancelled() {
+            return Err(LoadError::Stopped);
+        }
+        let what = format!("prepare {}", table.target);
+        let notes = with_retry(&RetryPolicy::DEFAULT, &what, async || {
+            let mut conn = server.conn().await?;
+            preparer.table(&mut conn, table).await
+        })
+        .await?;
+        reports.push(notes);
+    }
+
+    progress.stage("loading");
+    let before = progress.rows();
+    let units = units(job, dump, &checkpoint, &tables, progress, &mut conn).await?;
+    drop(conn);
+    let shared = Arc::new(Shared {
+        server: server.clone(),
+        staging: job.staging.clone(),
+        checkpoint,
+        batch_bytes: BATCH,
+        stop: job.stop.child_token(),
+        progress: progress.clone(),
+    });
+    load_units(&shared, keys, units, fences).await?;
+
+    let report = Report {
+        version: 1,
+        source: source.id.clone(),
+        worker: job.worker.index,
+        manifest: dump.hash.clone(),
+        target: format!("{} {}", server.info().flavor, server.info().version_text),
+        tables: tables
+            .iter()
+            .zip(reports)
+            .map(|(table, notes)| TableReport {
+                source: table.source.to_string(),
+                target: table.target.to_string(),
+                rows: table.rows,
+                bytes: table.raw_bytes,
+                chunks: table.chunks.len(),
+                method: if table.inserts() {
+                    "INSERT"
+                } else {
+                    "LOAD DATA"
+                }
+                .to_owned(),
+                notes,
+            })
+            .collect(),
+        notes,
+        rows: progress.rows() - before,
+        views: dump.manifest.views.clone(),
+        started_at,
+        finished_at: Utc::now(),
+    };
+    job.staging
+        .put_json(&keys.load_report(job.worker.index), &report)
+        .await?;
+    failpoint::hit("load.report");
+    Ok(report)
+}
+
+/// Creates the owner table and shuts out a former owner of this worker's part.
+async fn take_over(
+    job: &Job,
+    server: &Server,
+    source: &ResolvedSource,
+    connections: usize,
+) -> Result<Vec<Fence>> {
+    let owners = OwnerTable::new(&job.task.meta_schema, &job.task.name);
+    let worker = format!("load-{}", job.worker.index);
+    owners.create(&mut server.conn().await?).await?;
+    let fences = with_retry(&TAKE_OVER, "take over", async || {
+        let mut conn = server.conn().await?;
+        owners
+            .raise(&mut conn, &source.id, &worker, connections)
+            .await
+    })
+    .await?;
+    Ok(fences)
+}
+
+/// The tables of the manifest with their statements.
+async fn tables(
+    source: &ResolvedSource,
+    keys: &SourceKeys,
+    dump: &Dump,
+    server: &Server,
+    conn: &mut Conn,
+) -> Result<Vec<Arc<TableTask>>> {
+    let info = server.info();
+    let old_tidb = info.flavor == Flavor::TiDb && info.version < TIDB_LOAD_DATA;
+    let by_insert = old_tidb || !allows_local(conn).await?;
+    if by_insert {
+        let why = if old_tidb {
+            format!("TiDB {} does not roll LOAD DATA back", info.version)
+        } else {
+            "local_infile is off at the target; SET GLOBAL local_infile = ON makes it faster".into()
+        };
+        tracing::warn!("inserting instead of LOAD DATA LOCAL: {why}");
+    }
+    let mut tables = Vec::with_capacity(dump.manifest.tables.len());
+    for table in &dump.manifest.tables {
+        let (plan, definition) = dump.table(keys, table)?;
+        let (schema, name) = source
+            .router
+            .route(&table.db, &table.table)
+            .map_err(tideway_config::Error::from)?;
+        tables.push(Arc::new(TableTask::new(
+            definition,
+            plan.definition_hash.clone(),
+            TableName::new(schema, name),
+            (table.chunks.clone(), table.rows, table.raw_bytes),
+            info.flavor,
+            // Two chunks of an inexact dump may rightly share a value of a unique key.
+            !dump.manifest.exact,
+            by_insert,
+        )));
+    }
+    Ok(tables)
+}
+
+async fn allows_local(conn: &mut Conn) -> Result<bool> {
+    let on: Option<(String, String)> = conn
+        .query_first("SHOW VARIABLES LIKE 'local_infile'")
+        .await
+        .map_err(|error| Error::query(conn, "read local_infile", error))?;
+    Ok(on.is_none_or(|(_, value)| value.eq_ignore_ascii_case("on") || value == "1"))
+}
+
+/// When rows are still to be loaded, apply must not have begun.
+async fn refuse_after_apply(
+    job: &Job,
+    checkpoint: &Checkpoint,
+    tables: &[Arc<TableTask>],
+    conn: &mut Conn,
+) -> Result<()> {
+    let Some(table) = checkpoint.applied(conn, &job.task.name).await? else {
+        return Ok(());
+    };
+    for task in tables {
+        let chunks = checkpoint.chunks(conn, &task.source).await?;
+        if chunks.len() < task.chunks.len() || chunks.iter().any(|(_, _, done)| !done) {
+            return Err(LoadError::Applied {
+                source_id: checkpoint.source().to_owned(),
+                table,
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn create_databases(
+    source: &ResolvedSource,
+    dump: &Dump,
+    target: &Target,
+    tables: &[Arc<TableTask>],
+    conn: &mut Conn,
+) -> Result<Vec<String>> {
+    let mut wanted: Vec<(String, String)> = Vec::new();
+    let mut add = |name: String, create: &str| {
+        if !wanted.iter().any(|(known, _)| *known == name) {
+            wanted.push((name, create.to_owned()));
+        }
+    };
+    let definition = |schema: &str| {
+        dump.plan
+            .databases
+            .iter()
+            .find(|database| database.db == schema)
+            .map_or("", |database| database.create_sql.as_str())
+    };
+    for database in &dump.plan.databases {
+        let name = source
+            .router
+            .route_schema(&database.db)
+            .map_err(tideway_config::Error::from)?;
+        let routed_away = name != database.db
+            || tables
+                .iter()
+                .any(|t| t.source.schema == database.db && t.target.schema == name);
+        if routed_away || !tables.iter().any(|t| t.source.schema == database.db) {
+            add(name, &database.create_sql);
+        }
+    }
+    for table in tables {
+        add(
+            table.target.schema.clone(),
+            definition(&table.source.schema),
+        );
+    }
+    let wanted: Vec<_> = wanted
+        .into_iter()
+        .map(|(name, create)| {
+            let translated = translate_database(&create, &name, target);
+            (name, translated)
+        })
+        .collect();
+    databases(conn, &wanted).await
+}
+
+/// This worker's chunks that are not done, and the totals of its share for the progress.
+async fn units(
+    job: &Job,
+    dump: &Dump,
+    checkpoint: &Checkpoint,
+    tables: &[Arc<TableTask>],
+    progress: &Progress,
+    conn: &mut Conn,
+) -> Result<VecDeque<Unit>> {
+    let mut units = VecDeque::new();
+    let mut number = 0;
+    for table in tables {
+        let noted = checkpoint.chunks(conn, &table.source).await?;
+        for &chunk in &table.chunks {
+            let mine = job.worker.owns(number);
+            number += 1;
+            if !mine {
+                continue;
+            }
+            let (rows, done) = noted
+                .iter()
+                .find(|(n, _, _)| *n == chunk)
+                .map_or((0, false), |&(_, rows, done)| (rows, done));
+            if done {
+                progress.add_rows(rows);
+                progress.unit_done();
+            } else {
+                units.push_back(Unit {
+                    table: Arc::clone(table),
+                    chunk,
+                    done: rows,
+                });
+            }
+        }
+    }
+    let share = |total: u64| total / u64::from(job.worker.count);
+    progress.total(
+        share(dump.manifest.rows),
+        share(dump.manifest.raw_bytes),
+        number / u64::from(job.worker.count),
+    );
+    Ok(units)
+}
+
+/// Loads chunks on as many connections as there are fences; the first failure stops them all after
+/// the transaction in hand.
+async fn load_units(
+    shared: &Arc<Shared>,
+    keys: &SourceKeys,
+    units: VecDeque<Unit>,
+    fences: Vec<Fence>,
+) -> Result<()> {
+    let stop: CancellationToken = shared.stop.clone();
+    let units = Arc::new(Mutex::new(units));
+    let mut loaders = JoinSet::new();
+    for fence in fences {
+        let (shared, units, keys) = (Arc::clone(shared), Arc::clone(&units), keys.clone());
+        loaders.spawn(async move {
+            let mut loader = Loader::new(Arc::clone(&shared), fence);
+            loop {
+                let next = units
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .pop_front();
+                let Some(unit) = next else {
+                    return Ok(());
+                };
+                let table = &unit.table;
+                let marker = read_marker(
+                    &shared.staging,
+                    &keys,
+                    &table.source.schema,
+                    &table.source.table,
+                    unit.chunk,
+                    &table.definition_hash,
+                )
+                .await?;
+                shared.progress.add_rows(unit.done);
+                loader.load(table, &marker, unit.done).await?;
+                shared.progress.unit_done();
+                failpoint::hit("load.chunk.done");
+            }
+        });
+    }
+    let mut first: Option<LoadError> = None;
+    while let Some(ended) = loaders.join_next().await {
+        let result = ended
+            .unwrap_or_else(|error| Err(LoadError::Internal(format!("a loader broke: {error}"))));
+        if let Err(error) = result {
+            stop.cancel();
+            // The cause, not the stop that it caused.
+            if first
+                .as_ref()
+                .is_none_or(|first| matches!(first, LoadError::Stopped))
+            {
+                first = Some(error);
+            }
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
