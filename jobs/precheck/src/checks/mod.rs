@@ -1,0 +1,11 @@
+//! The checks, a file for each group. Each is a function of facts; see [`crate::facts`].
+
+pub mod binlog;
+pub mod charset;
+pub mod connections;
+pub mod estimate;
+pub mod privileges;
+pub mod role;
+pub mod structure;
+pub mod target;
+pub mod version;
