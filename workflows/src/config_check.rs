@@ -12,6 +12,7 @@ use tideway_job::{JobError, Output};
 
 use crate::cli::ConfigCheckArgs;
 use crate::configuration::{self, Configuration};
+use crate::workflow::Mode;
 use crate::{human, task_files};
 
 /// Checks the files and prints what they mean.
@@ -32,8 +33,7 @@ pub async fn run(args: &ConfigCheckArgs) -> Result<(), JobError> {
         ));
     }
     let mode = files.workflow.as_ref().and_then(|workflow| workflow.mode);
-    let read =
-        configuration::read(&files.task, &files.sources, mode.map(|mode| mode.name())).await?;
+    let read = configuration::read(&files.task, &files.sources, mode.map(Mode::name)).await?;
     match args.output {
         Output::Json => {
             let document = json!({

@@ -142,6 +142,12 @@ fn durations_sizes_and_numbers() {
         "take 1 to",
     );
     one(
+        &problems_of_stages("  - {name: a, job: precheck, workers: 2}\n"),
+        5,
+        "job `precheck` is always one process",
+        "leave out `workers`",
+    );
+    one(
         &problems_of_stages("  - {name: a, job: dump, resources: {vcpu: -1}}\n"),
         5,
         "`vcpu: -1` is out of range",

@@ -31,6 +31,8 @@ const POLL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many are read at once.
 const AT_ONCE: usize = 8;
+/// The widest label; a longer one is cut.
+const WIDEST: usize = 40;
 /// How often a line is written where there are no bars.
 const LOG: Duration = Duration::from_secs(10);
 
@@ -38,12 +40,22 @@ const LOG: Duration = Duration::from_secs(10);
 pub struct Live {
     staging: Staging,
     keys: TaskKeys,
-    run_id: String,
+    run: Seen,
     screen: Screen,
     rows: Mutex<BTreeMap<RowKey, Row>>,
 }
 
-/// A stage on one source (empty: on all).
+/// Which run is shown.
+pub struct Seen {
+    /// Its name: heartbeats of other runs are not its own.
+    pub run_id: String,
+    /// Its sources: a process that works on all of them has a bar for each.
+    pub sources: Vec<String>,
+    /// Width of the longest `<stage> <source>`.
+    pub width: usize,
+}
+
+/// A stage on one source.
 type RowKey = (String, String);
 
 struct Row {
@@ -66,11 +78,11 @@ struct Worker {
 impl Live {
     /// A view on which nothing is seen yet.
     #[must_use]
-    pub fn new(staging: Staging, keys: TaskKeys, run_id: String, screen: Screen) -> Self {
+    pub fn new(staging: Staging, keys: TaskKeys, run: Seen, screen: Screen) -> Self {
         Self {
             staging,
             keys,
-            run_id,
+            run,
             screen,
             rows: Mutex::default(),
         }
@@ -81,35 +93,55 @@ impl Live {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The rows of a process: one for its source, or for each when it works on all.
+    fn keys(&self, stage: &Stage, source: Option<&str>) -> Vec<RowKey> {
+        let key = |source: &str| (stage.name.clone(), source.to_owned());
+        match source {
+            Some(source) => vec![key(source)],
+            None => self.run.sources.iter().map(|source| key(source)).collect(),
+        }
+    }
+
     /// A process starts: from now on its heartbeats count.
     pub fn unit_started(&self, stage: &Stage, unit: &Unit) {
-        let source = unit.source.clone().unwrap_or_default();
-        let label = match source.as_str() {
-            "" => stage.name.clone(),
-            source => format!("{} {source}", stage.name),
-        };
-        let bars = self.screen.bars;
         let mut rows = self.rows();
-        let row = rows
-            .entry((stage.name.clone(), source))
-            .or_insert_with(|| Row::new(stage.job, label, bars));
-        row.workers.insert(
-            unit.worker,
-            Worker {
-                since: Utc::now(),
-                last: None,
-            },
-        );
+        for key in self.keys(stage, unit.source.as_deref()) {
+            let label = format!("{} {}", key.0, key.1);
+            let row = rows.entry(key).or_insert_with(|| {
+                let bar = if self.screen.bars {
+                    logging::BARS.add(ProgressBar::new(1000).with_style(self.style()))
+                } else {
+                    ProgressBar::hidden()
+                };
+                Row::new(stage.job, label, bar)
+            });
+            row.workers.insert(
+                unit.worker,
+                Worker {
+                    since: Utc::now(),
+                    last: None,
+                },
+            );
+        }
+    }
+
+    fn style(&self) -> ProgressStyle {
+        let width = self.run.width.min(WIDEST);
+        let template = format!("{{prefix:{width}!}} {{bar:12}} {{percent:>3}}% {{wide_msg}}");
+        ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
     }
 
     /// All processes of a stage on a source have ended: shows their last words.
     pub async fn lane_ended(&self, stage: &Stage, source: Option<&str>, state: State) {
-        let key = (stage.name.clone(), source.unwrap_or_default().to_owned());
+        let keys = self.keys(stage, source);
         let mut wanted = self.wanted();
-        wanted.retain(|(lane, ..)| *lane == key);
+        wanted.retain(|(lane, ..)| keys.contains(lane));
         self.update(self.read_all(wanted).await);
-        if let Some(row) = self.rows().get_mut(&key) {
-            row.end(state);
+        let mut rows = self.rows();
+        for key in keys {
+            if let Some(row) = rows.get_mut(&key) {
+                row.end(state);
+            }
         }
     }
 
@@ -138,9 +170,7 @@ impl Live {
     /// The heartbeats to be read.
     fn wanted(&self) -> Vec<(RowKey, u32, Path)> {
         let rows = self.rows();
-        let live = rows
-            .iter()
-            .filter(|(key, row)| !row.ended && !key.1.is_empty());
+        let live = rows.iter().filter(|(_, row)| !row.ended);
         live.flat_map(|(key, row)| {
             row.workers.keys().map(|&worker| {
                 let path = self.keys.status(row.job.name(), &key.1, worker);
@@ -165,7 +195,7 @@ impl Live {
                 continue;
             };
             if let Some(beat) = beat
-                && beat.run_id == self.run_id
+                && beat.run_id == self.run.run_id
                 && beat.updated_at >= worker.since
             {
                 worker.last = Some(beat);
@@ -182,12 +212,7 @@ impl Live {
 }
 
 impl Row {
-    fn new(job: JobKind, label: String, bars: bool) -> Self {
-        let bar = if bars {
-            logging::BARS.add(ProgressBar::new(1000).with_style(style()))
-        } else {
-            ProgressBar::hidden()
-        };
+    fn new(job: JobKind, label: String, bar: ProgressBar) -> Self {
         bar.set_prefix(label.clone());
         bar.enable_steady_tick(Duration::from_millis(250));
         Self {
@@ -223,7 +248,7 @@ impl Row {
             .filter_map(|worker| worker.last.as_ref())
             .find(|beat| beat.state == "running")
             .map_or("", |beat| beat.stage.as_str());
-        let text = self.meter.text();
+        let text = self.meter.text(unit_name(self.job));
         match (text.is_empty(), stage) {
             (true, "") => format!(
                 "{} elapsed",
@@ -252,7 +277,11 @@ impl Row {
     }
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {prefix:32!} {bar:20} {percent:>3}%  {wide_msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
+/// What a job counts as its units.
+fn unit_name(job: JobKind) -> &'static str {
+    match job {
+        JobKind::Precheck => "tables",
+        JobKind::Dump | JobKind::Load | JobKind::Validate => "chunks",
+        JobKind::Cdc => "segments",
+    }
 }

@@ -134,29 +134,28 @@ impl Meter {
         )
     }
 
-    /// All that is known, for a bar or a log line; empty while nothing is.
+    /// All that is known, for a bar or a log line, the most wanted first because a narrow terminal
+    /// cuts the end; empty while nothing is known. `unit` is what the job counts: chunks, tables.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, unit: &str) -> String {
         let last = self.last();
-        let mut parts = Vec::new();
         let totals = self.totals_text();
+        let mut parts = Vec::new();
+        let rates = self.rates().filter(|(rows, bytes)| rows + bytes > 0.0);
         if !totals.is_empty() {
             parts.push(totals);
-            if let Some((rows, bytes)) = self.rates()
-                && rows + bytes > 0.0
-            {
-                parts.push(format!(
-                    "{} rows/s  {}/s",
-                    human::count(whole(rows)),
-                    human::bytes(whole(bytes))
-                ));
+            if let Some((_, bytes)) = rates {
+                parts.push(format!("{}/s", human::bytes(whole(bytes))));
             }
-        }
-        if last.total_units > 0 {
-            parts.push(format!("{}/{} chunks", last.units, last.total_units));
         }
         if let Some(left) = self.seconds_left() {
             parts.push(format!("{} left", human::seconds(left)));
+        }
+        if last.total_units > 0 {
+            parts.push(format!("{}/{} {unit}", last.units, last.total_units));
+        }
+        if let Some((rows, _)) = rates {
+            parts.push(format!("{} rows/s", human::count(whole(rows))));
         }
         parts.join("  ")
     }
@@ -193,13 +192,13 @@ mod tests {
     fn rate_and_time_left() {
         let start = Instant::now();
         let mut meter = Meter::default();
-        assert_eq!(meter.text(), "");
+        assert_eq!(meter.text("chunks"), "");
         meter.sample_at(start, totals(0, 0, 0));
         meter.sample_at(start + Duration::from_secs(10), totals(200, 20_000, 2));
         assert_eq!(meter.rates(), Some((20.0, 2000.0)));
         assert_eq!(meter.seconds_left(), Some(40.0));
         assert_eq!(meter.fraction(), Some(0.2));
-        let text = meter.text();
+        let text = meter.text("chunks");
         assert!(text.contains("20 rows/s"), "{text}");
         assert!(text.contains("2/10 chunks"), "{text}");
         assert!(text.contains("40s left"), "{text}");

@@ -35,10 +35,10 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::RunArgs;
 use crate::configuration::{self, Configuration};
 use crate::task_files::{self, TaskFiles};
-use crate::workflow::Workflow;
 use crate::workflow::error::hint_of_names;
 use crate::workflow::graph::Selection;
-use live::Live;
+use crate::workflow::{Mode, Workflow};
+use live::{Live, Seen};
 use log_line::Level;
 use plan::{Action, Decision};
 use runner::{Outcome, Request, Runner};
@@ -59,7 +59,7 @@ pub async fn run(args: &RunArgs) -> Result<u8, JobError> {
         .clone()
         .ok_or_else(|| JobError::config("name a workflow file"))?;
     let selection = selection(args, &workflow)?;
-    let mode = workflow.mode.map(|mode| mode.name());
+    let mode = workflow.mode.map(Mode::name);
     let Configuration { task, warnings, .. } =
         configuration::read(&files.task, &files.sources, mode).await?;
     for warning in &warnings {
@@ -102,12 +102,16 @@ pub async fn run(args: &RunArgs) -> Result<u8, JobError> {
                 logs.display()
             ))
         })?;
-        let live = Live::new(
-            staging.clone(),
-            keys.clone(),
-            decision.run.run_id.clone(),
-            screen,
-        );
+        let labels = workflow.stages.iter().flat_map(|stage| {
+            let lengths = sources.iter().map(|source| source.chars().count());
+            lengths.map(|length| stage.name.len() + 1 + length)
+        });
+        let seen = Seen {
+            run_id: decision.run.run_id.clone(),
+            width: labels.max().unwrap_or(0),
+            sources: sources.clone(),
+        };
+        let live = Live::new(staging.clone(), keys.clone(), seen, screen);
         let shared = Shared {
             run_id: decision.run.run_id.clone(),
             task: files.task,

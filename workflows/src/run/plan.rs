@@ -64,7 +64,7 @@ pub struct Lane {
 #[must_use]
 pub fn lanes(stage: &Stage, sources: &[String]) -> Vec<Lane> {
     if stage.job.takes_all_sources() {
-        return vec![lane(None, &[(None, 1)])];
+        return vec![lane(None, &[(None, stage.workers)])];
     }
     let split = stage.job == JobKind::Dump && stage.verb.is_none() && stage.workers > 1;
     let steps = if split {
@@ -369,8 +369,10 @@ stages:
             shape,
             [(Some("plan"), 1), (Some("run"), 2), (Some("finish"), 1)]
         );
-        assert_eq!(lanes_of("precheck").len(), 1, "one process for all sources");
-        assert_eq!(lanes_of("precheck")[0].source, None);
+        for name in ["precheck", "validate"] {
+            assert_eq!(lanes_of(name).len(), 1, "one process for all sources");
+            assert_eq!(lanes_of(name)[0].source, None);
+        }
         assert_eq!(lanes_of("load")[1].steps[0][0].source.as_deref(), Some("b"));
     }
 }

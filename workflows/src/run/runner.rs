@@ -406,6 +406,7 @@ impl Runner {
 }
 
 /// In which order stages are told to end.
+#[derive(Clone, Copy)]
 enum Order {
     LastStartedFirst,
     FirstStartedFirst,

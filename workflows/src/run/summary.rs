@@ -3,14 +3,15 @@
 //! Read from what the jobs left in staging (manifests, reports), not counted by the runner: so it tells
 //! the same after a run that was continued five times.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde::Serialize;
+use chrono::TimeDelta;
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tideway_config::ResolvedTask;
 use tideway_staging::document::Manifest;
-use tideway_staging::layout::TaskKeys;
+use tideway_staging::layout::{SourceKeys, TaskKeys};
 use tideway_staging::{Error, Staging};
 
 use super::state::{RunDoc, State};
@@ -22,8 +23,8 @@ use crate::workflow::JobKind;
 pub struct Summary {
     /// All tables of all dumps that are complete.
     pub tables: Vec<MovedTable>,
-    /// What the validation of each source found.
-    pub validation: BTreeMap<String, Value>,
+    /// What the validation found, by its reports.
+    pub validation: Vec<Validation>,
     /// What could not be read.
     pub unread: Vec<String>,
 }
@@ -76,29 +77,77 @@ pub async fn collect(
             Ok(None) => {}
             Err(error) => summary.unread.push(error.to_string()),
         }
-        let report: Result<Option<Value>, Error> =
-            staging.get_json(&source_keys.validate_report("json")).await;
-        match report {
-            Ok(Some(report)) if validated(run) => {
-                summary.validation.insert(source.id.clone(), report);
-            }
-            Ok(_) => {}
+        match reports(staging, &source_keys, run).await {
+            Ok(reports) => summary.validation.extend(reports),
             Err(error) => summary.unread.push(error.to_string()),
         }
     }
     summary
 }
 
-/// Whether the run came to a validation: a report of a former run is not its own.
-fn validated(run: &RunDoc) -> bool {
-    validations(run).any(|state| matches!(state, State::Done | State::Failed))
-}
-
-fn validations(run: &RunDoc) -> impl Iterator<Item = State> {
-    run.stages
+/// The reports of a source that the validation of this run wrote: one for each worker. Those of former
+/// runs lie beside them.
+async fn reports(
+    staging: &Staging,
+    keys: &SourceKeys,
+    run: &RunDoc,
+) -> Result<Vec<Validation>, Error> {
+    let Some(since) = run
+        .stages
         .iter()
         .filter(|stage| stage.definition.job == JobKind::Validate)
-        .map(|stage| stage.state)
+        .find_map(|stage| stage.started_at)
+    else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    let folder = keys.validate_dir();
+    let mut objects = staging.list(&folder);
+    while let Some(object) = objects.try_next().await? {
+        let name = object.location.filename().unwrap_or_default();
+        let is_report = name.starts_with("report") && name.ends_with(".json");
+        if !is_report || object.last_modified < since - CLOCKS {
+            continue;
+        }
+        if let Some(report) = staging.get_json::<Report>(&object.location).await? {
+            found.push(Validation {
+                source: report.source,
+                report: object.location.to_string(),
+                equal: report.equal,
+                differences: report.differences,
+                repair: report.repair,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// How far the store's clock may be behind ours.
+const CLOCKS: TimeDelta = TimeDelta::seconds(5);
+
+/// What of a report of `tideway-validate` is told here.
+#[derive(Debug, Deserialize)]
+struct Report {
+    source: String,
+    equal: bool,
+    differences: u64,
+    #[serde(default)]
+    repair: Vec<String>,
+}
+
+/// What the validation found in a source, or in a worker's share of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Validation {
+    /// The source.
+    pub source: String,
+    /// Key of the report.
+    pub report: String,
+    /// Whether all is equal.
+    pub equal: bool,
+    /// How much differs.
+    pub differences: u64,
+    /// Keys of the SQL that would repair the target.
+    pub repair: Vec<String>,
 }
 
 impl Summary {
@@ -128,6 +177,15 @@ impl Summary {
         line("");
         if let Some(text) = validation_text(run) {
             line(&format!("validation: {text}"));
+            for found in self.validation.iter().filter(|found| !found.equal) {
+                line(&format!(
+                    "  {}: {} differences; report {}, repair SQL {}",
+                    found.source,
+                    human::count(found.differences),
+                    found.report,
+                    found.repair.join(", ")
+                ));
+            }
         }
         let took = (run.finished_at.unwrap_or(run.updated_at) - run.started_at).as_seconds_f64();
         line(&format!(
@@ -237,7 +295,7 @@ fn validation_text(run: &RunDoc) -> Option<&'static str> {
         }
         let text = match (stage.state, stage.exit_code) {
             (State::Failed, Some(tideway_job::error::EXIT_DIFFERENCES)) => {
-                return Some("differences found; the report above and in staging names them");
+                return Some("differences found");
             }
             (State::Failed, _) => "not finished: it failed",
             (State::Done, _) => "no differences",

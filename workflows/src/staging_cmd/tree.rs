@@ -52,11 +52,11 @@ impl Node {
     #[must_use]
     pub fn text(&self, root: &str) -> String {
         let mut lines = Vec::new();
-        self.lines(root.to_owned(), "", &mut lines);
+        self.lines(root, "", &mut lines);
         lines.join("\n")
     }
 
-    fn lines(&self, name: String, indent: &str, lines: &mut Vec<String>) {
+    fn lines(&self, name: &str, indent: &str, lines: &mut Vec<String>) {
         lines.push(format!(
             "{:>11} {:>9}  {name}",
             human::bytes(self.bytes),
@@ -70,7 +70,7 @@ impl Node {
                 ("├── ", "│   ")
             };
             child.lines(
-                format!("{indent}{branch}{name}"),
+                &format!("{indent}{branch}{name}"),
                 &format!("{indent}{below}"),
                 lines,
             );

@@ -235,13 +235,13 @@ impl Checker<'_> {
         let (verb, args) = self.args(raw.args.unwrap_or_default(), job);
         // When the job is unknown a problem was reported and no workflow comes of this.
         let job = job.unwrap_or(JobKind::Precheck);
-        if job.takes_all_sources()
+        if !job.is_shared()
             && let Some(workers) = &workers
             && workers.value > 1
         {
             self.problem(
                 workers.referenced,
-                format!("job `{}` is one process for all sources", job.name()),
+                format!("job `{}` is always one process", job.name()),
                 "leave out `workers` here".to_owned(),
             );
         }

@@ -64,7 +64,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 /// "did you mean …?" with the nearest known name, else the list of them.
 #[must_use]
-pub fn hint_of_names<'a>(name: &str, known: &[&'a str]) -> String {
+pub fn hint_of_names(name: &str, known: &[&str]) -> String {
     let list = known.join(", ");
     match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`? Known here: {list}"),

@@ -51,7 +51,7 @@ pub(super) struct StageFile {
     /// Runs alongside the other stages, and is told to finish when these are done.
     #[schemars(with = "Option<bool>")]
     pub background: Option<bool>,
-    /// Processes per source that share the work. Default: 1.
+    /// Processes that share the work of each source (of all sources: validate). Default: 1.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     pub workers: Option<Spanned<u32>>,
     /// Try again after a failure that a rerun may overcome (exit code 1).

@@ -58,7 +58,7 @@ pub struct Stage {
     pub needs: Vec<String>,
     /// Runs alongside the stages that follow, until these are done.
     pub background: bool,
-    /// Processes per source that share the work.
+    /// Processes that share the work: of each source, or of all where the job takes all.
     pub workers: u32,
     /// How often and when it is tried again.
     pub retry: Retry,
@@ -126,10 +126,17 @@ impl JobKind {
         }
     }
 
-    /// Whether one process works on all sources: the precheck compares them with each other.
+    /// Whether a process works on all sources: the precheck compares them with each other, and the
+    /// validation must see every source that has rows in a table of the target.
     #[must_use]
     pub fn takes_all_sources(self) -> bool {
-        self == Self::Precheck
+        matches!(self, Self::Precheck | Self::Validate)
+    }
+
+    /// Whether several processes can share the work.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        self != Self::Precheck
     }
 }
 
