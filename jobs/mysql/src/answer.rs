@@ -30,7 +30,7 @@ pub(crate) async fn first(conn: &mut Conn, what: &str, sql: &str) -> Result<Opti
 }
 
 /// The first row of `sql`, or `None` when the server refuses it with one of `codes` (an unknown
-/// variable, an unknown function).
+/// variable, no such table).
 pub(crate) async fn first_unless(
     conn: &mut Conn,
     what: &str,

@@ -23,7 +23,7 @@ use crate::info::{self, ServerInfo};
 use crate::retry::{RetryPolicy, with_retry};
 use crate::{session, tls};
 
-/// Under this connection attribute a server sees the endpoint's name, and errors find it.
+/// Under this connection attribute errors find the endpoint's name.
 pub const ENDPOINT_ATTRIBUTE: &str = "tideway_endpoint";
 
 /// How long making one connection may take, log-in and session set-up included.

@@ -125,8 +125,8 @@ pub struct ServerInfo {
     pub sql_mode: String,
 }
 
-/// ER_UNKNOWN_SYSTEM_VARIABLE and what TiDB says instead for tables and columns that lack.
-const NOT_THERE: &[u16] = &[1193, 1146, 1142, 1054, 1305, 1227];
+/// No such variable, table or column.
+const NOT_THERE: &[u16] = &[1193, 1146, 1054];
 
 /// Asks a server what it is.
 ///
@@ -137,7 +137,7 @@ pub async fn read(conn: &mut Conn) -> Result<ServerInfo> {
     let sql = "SELECT @@version AS version, @@version_comment AS version_comment, \
                @@server_id AS server_id, @@max_allowed_packet AS max_allowed_packet, \
                @@lower_case_table_names AS lower_case_table_names, \
-               @@max_connections AS max_connections, @@log_bin AS log_bin, \
+               @@max_connections AS max_connections, \
                @@global.time_zone AS time_zone, @@global.sql_mode AS sql_mode, \
                @@global.read_only AS read_only, @@hostname AS hostname, @@port AS port, \
                @@datadir AS datadir";
@@ -166,6 +166,11 @@ pub async fn read(conn: &mut Conn) -> Result<ServerInfo> {
         Flavor::MariaDb => true,
         Flavor::TiDb => false,
     };
+    let log_bin = match flavor {
+        // Its SHOW MASTER STATUS gives a timestamp, and nothing to stream.
+        Flavor::TiDb => None,
+        Flavor::MySql | Flavor::Aurora | Flavor::MariaDb => variable(conn, "@@log_bin").await?,
+    };
     let cipher = answer::first(conn, what, "SHOW SESSION STATUS LIKE 'Ssl_cipher'").await?;
     let has_tls = cipher
         .and_then(|row| row.text_at(1))
@@ -184,7 +189,7 @@ pub async fn read(conn: &mut Conn) -> Result<ServerInfo> {
         lower_case_table_names: u8::try_from(main.number("lower_case_table_names")).unwrap_or(0),
         has_tls,
         max_connections: main.number("max_connections"),
-        log_bin: main.flag("log_bin"),
+        log_bin: log_bin.is_some_and(|value| value == "1"),
         gtid,
         read_only: main.flag("read_only") || super_read_only,
         time_zone: main.text_or_empty("time_zone"),
@@ -228,20 +233,19 @@ fn family_version(flavor: Flavor, text: &str) -> Option<Version> {
 
 /// What tells this server from all others.
 ///
-/// MySQL has `@@server_uuid`. MariaDB has `@@server_uid` in newer versions, TiDB its cluster's id;
-/// where these lack, host name, port, server id and data directory stand in: they change when the
-/// server moves, which then asks for the user's word, never the other way.
+/// MySQL has `@@server_uuid`, MariaDB `@@server_uid` (not in all versions). TiDB has nothing that
+/// every user may read: a cluster answers under one address by many servers, so the address that the
+/// file gives stands for it. For an old MariaDB host name, port, server id and data directory stand
+/// in: when it moves the user is asked, never the other way.
 async fn identity(conn: &mut Conn, flavor: Flavor, main: &Answer) -> Result<String> {
     let own = match flavor {
         Flavor::MySql | Flavor::Aurora => variable(conn, "@@server_uuid").await?,
         Flavor::MariaDb => variable(conn, "@@server_uid").await?,
-        Flavor::TiDb => {
-            let sql = "SELECT VARIABLE_VALUE FROM mysql.tidb WHERE VARIABLE_NAME = 'cluster_id'";
-            answer::first_unless(conn, "read TiDB's cluster id", sql, NOT_THERE)
-                .await?
-                .and_then(|row| row.text_at(0))
-                .map(|id| format!("tidb-{id}"))
-        }
+        Flavor::TiDb => Some(format!(
+            "tidb-{}:{}",
+            conn.opts().ip_or_hostname(),
+            conn.opts().tcp_port()
+        )),
     };
     if let Some(own) = own.filter(|own| !own.is_empty()) {
         return Ok(own);

@@ -1,0 +1,12 @@
+//! This crate against real servers: MySQL 9.7, MariaDB 10.11 and TiDB 8.4, as
+//! `infra/local/servers up` starts them. Without them the tests fail, unless
+//! `TIDEWAY_TEST_ALLOW_SKIP=1` says that this is meant.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod connecting;
+mod definitions;
+mod keys;
+mod place;
+mod privileges;
+mod refusals;
+mod server;
