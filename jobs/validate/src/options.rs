@@ -1,0 +1,31 @@
+//! The job's flags.
+
+use clap::Parser;
+use tideway_job::{CommonArgs, JobArgs};
+
+/// Compares source and target table by table, row by row, and says where they differ.
+///
+/// Exit code 0: no differences; 4: differences, named in the report.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "tideway-validate", version)]
+pub struct Args {
+    /// The flags that all jobs share.
+    #[command(flatten)]
+    pub common: CommonArgs,
+
+    /// List at most this many rows that differ, for each table (all are counted)
+    #[arg(
+        long,
+        env = "TIDEWAY_MAX_DIFFERENCES",
+        value_name = "N",
+        default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
+    pub max_differences: u32,
+}
+
+impl JobArgs for Args {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+}

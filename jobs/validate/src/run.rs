@@ -1,0 +1,255 @@
+//! The job from beginning to end.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tideway_job::{Job, JobError, Output, Progress, failpoint};
+use tideway_mysql::connect::Server;
+
+use crate::error::Result;
+use crate::options::Args;
+use crate::repair::Repair;
+use crate::report::{Counts, Finding, Report, Servers, TableReport, conclusion};
+use crate::tables::{self, Source, TableJob};
+use crate::unit::{Limits, UnitResult};
+use crate::{details, html, keyless, text, workers};
+
+/// Connections of each server that compare at the same time, unless `--workers` says otherwise.
+const CONNECTIONS: usize = 4;
+
+/// A limit that is never reached: connections are opened as they are needed, and fewer than this
+/// tables meet in one.
+const POOL: usize = 1024;
+
+/// Runs the job.
+///
+/// # Errors
+/// [`JobError::Differences`] when source and target differ; otherwise what kept it from comparing.
+pub async fn run(args: Args) -> Result<(), JobError> {
+    let job = Job::open("validate", &args.common).await?;
+    let resolved = job.sources();
+    let progress: Vec<Progress> =
+        resolved.iter().map(|source| job.progress(&source.id)).collect();
+    let result = compare(&job, &args, &progress).await;
+    for progress in &progress {
+        progress.finish(&outcome(&result)).await;
+    }
+    let reports = result?;
+    match args.common.output {
+        Output::Text => print!("{}", text::render(&reports)),
+        Output::Json => {
+            let all = serde_json::to_string_pretty(&reports).map_err(JobError::failed)?;
+            println!("{all}");
+        }
+    }
+    let (differences, text) = conclusion(&reports);
+    if differences == 0 {
+        return Ok(());
+    }
+    Err(JobError::Differences(format!(
+        "{text}; reports and repair SQL are in {}, under {}",
+        job.staging.url(),
+        resolved
+            .iter()
+            .map(|source| job.keys.source(&source.id).validate_dir().to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    )))
+}
+
+/// What the heartbeat says: differences are a result, told by the report.
+fn outcome(result: &Result<Vec<Report>, JobError>) -> Result<(), JobError> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(JobError::Stopped) => Err(JobError::Stopped),
+        Err(error) => Err(JobError::failed(error)),
+    }
+}
+
+async fn compare(
+    job: &Job,
+    args: &Args,
+    progress: &[Progress],
+) -> Result<Vec<Report>, JobError> {
+    let started_at = Utc::now();
+    let connections = args.common.workers.unwrap_or(CONNECTIONS);
+    let resolved = job.sources();
+    let mut sources = Vec::with_capacity(resolved.len());
+    for (source, progress) in resolved.iter().zip(progress) {
+        progress.stage("finding tables");
+        let server = job.source_server(source, POOL).await?;
+        sources.push(tables::open_source(job, source, server).await?);
+    }
+    let target = job.target_server(connections + 2).await?;
+    let one_process = job.worker.count == 1;
+    let tables = tables::find(&resolved, &sources, &target, one_process).await?;
+    // Tables that meet in one target table are read on a connection each: with many of them
+    // fewer ranges are compared at once.
+    let meeting = tables.iter().map(TableJob::members).max().unwrap_or(1).max(1);
+    let connections = connections.min(connections * 4 / meeting).max(1);
+    let tables = Arc::new(tables);
+    let limits = Limits {
+        memory: job.memory.share(connections * 2),
+        list: args.max_differences as usize,
+    };
+    let results =
+        workers::run(&tables, job.worker, connections, limits, progress, &job.stop).await?;
+    let compared = Compared { job, sources: &sources, target: &target, tables: &tables, started_at };
+    let mut reports = Vec::with_capacity(sources.len());
+    for index in 0..sources.len() {
+        progress[index].stage("reporting");
+        reports.push(compared.report(index, &results, limits.list).await?);
+    }
+    Ok(reports)
+}
+
+struct Compared<'a> {
+    job: &'a Job,
+    sources: &'a [Source],
+    target: &'a Server,
+    tables: &'a [TableJob],
+    started_at: DateTime<Utc>,
+}
+
+impl Compared<'_> {
+    /// Names the rows of one source's tables and writes its reports: the repair first, the page,
+    /// and the document last.
+    async fn report(
+        &self,
+        index: usize,
+        results: &[Option<UnitResult>],
+        list: usize,
+    ) -> Result<Report> {
+        let source = &self.sources[index];
+        let keys = self.job.keys.source(&source.id);
+        let worker = self.job.worker;
+        let stem = |name: &str| {
+            if worker.count == 1 { name.to_owned() } else { format!("{name}-worker{}", worker.index) }
+        };
+        let mut repair = Repair::new(&self.job.staging, &keys, stem("repair"));
+        let mut tables = Vec::new();
+        for (number, (table, result)) in self.tables.iter().zip(results).enumerate() {
+            // What concerns a table as a whole is told by one process.
+            let tells = worker.owns(number as u64);
+            if table.source != index || (result.is_none() && !tells) {
+                continue;
+            }
+            let result = result.clone().unwrap_or_default();
+            tables.push(self.table(table, result, tells, list, &mut repair).await?);
+        }
+        let repair = repair.finish().await?;
+        let mut report = Report {
+            version: 1,
+            task: self.job.task.name.clone(),
+            source: source.id.clone(),
+            worker: worker.index,
+            workers: worker.count,
+            servers: Servers { source: described(&source.server), target: described(self.target) },
+            equal: true,
+            differences: 0,
+            tables,
+            repair,
+            started_at: self.started_at,
+            finished_at: Utc::now(),
+        };
+        report.differences = conclusion(std::slice::from_ref(&report)).0;
+        report.equal = report.differences == 0;
+        let page = html::render(&report);
+        let name = stem("report");
+        let staging = &self.job.staging;
+        staging.put_bytes(&keys.validate_file(&format!("{name}.html")), page.into()).await?;
+        failpoint::hit("validate.report");
+        staging.put_json(&keys.validate_file(&format!("{name}.json")), &report).await?;
+        Ok(report)
+    }
+
+    async fn table(
+        &self,
+        table: &TableJob,
+        result: UnitResult,
+        tells: bool,
+        list: usize,
+        repair: &mut Repair<'_>,
+    ) -> Result<TableReport> {
+        let mut report = TableReport {
+            sources: table.sources.clone(),
+            schema: table.target.schema.clone(),
+            table: table.target.table.clone(),
+            rows_source: result.source_rows,
+            rows_target: result.target_rows,
+            findings: if tells { table.findings.clone() } else { Vec::new() },
+            notes: table.notes.clone(),
+            counts: Counts::default(),
+            rows: Vec::new(),
+        };
+        if report.findings.contains(&Finding::TableMissing) {
+            repair.table(&table.target);
+            repair.remark("the table is missing on the target: load it, then validate again");
+        }
+        if report.rows_source != report.rows_target {
+            report.findings.push(Finding::RowCount);
+        }
+        let Some(sides) = &table.sides else {
+            return Ok(report);
+        };
+        if result.missing_rows + result.extra_rows == 0 {
+            return Ok(report);
+        }
+        repair.table(&table.target);
+        let cut = |entries: &[crate::unit::Entry]| entries.len().min(list);
+        let missing = &result.missing[..cut(&result.missing)];
+        let extra = &result.extra[..cut(&result.extra)];
+        let stop = &self.job.stop;
+        let found = if table.keyed() {
+            details::by_key(sides, missing, extra, list, repair, stop).await?
+        } else {
+            keyless::by_hash(sides, missing, extra, repair, stop).await?
+        };
+        report.rows = found.rows;
+        report.counts = found.counts;
+        report.counts.unlisted = unlisted(&result, &found.counts, found.settled);
+        if found.settled != (0, 0) {
+            report.notes.push(format!(
+                "{} rows of the source and {} of the target differed when they were compared and \
+                 are equal by now: somebody writes",
+                found.settled.0, found.settled.1
+            ));
+        }
+        if report.counts.unlisted > 0 {
+            repair.remark(&format!(
+                "{} more rows of this table differ: validate again after this repair",
+                report.counts.unlisted
+            ));
+        }
+        Ok(report)
+    }
+}
+
+impl TableJob {
+    fn members(&self) -> usize {
+        self.sides.as_ref().map_or(0, |sides| sides.sources.len())
+    }
+
+    fn keyed(&self) -> bool {
+        self.sides.as_ref().is_some_and(|sides| sides.target.columns.key.is_some())
+    }
+}
+
+/// Rows that differ and are not listed. Which of them belong together as "different" is not known, so
+/// this is the least number that it can be.
+fn unlisted(result: &UnitResult, listed: &Counts, settled: (u64, u64)) -> u64 {
+    let missing = result
+        .missing_rows
+        .saturating_sub(listed.missing + listed.different)
+        .saturating_sub(settled.0);
+    let extra = result
+        .extra_rows
+        .saturating_sub(listed.extra + listed.different)
+        .saturating_sub(settled.1);
+    missing.max(extra)
+}
+
+fn described(server: &Server) -> String {
+    let info = server.info();
+    format!("{} ({} {})", server.endpoint(), info.flavor, info.version_text)
+}
