@@ -32,6 +32,9 @@ pub const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// How long reading metadata may take.
 pub const METADATA_LIMIT: Duration = Duration::from_secs(120);
 
+/// How long a connection of the pool may take: all may be busy with a chunk, or one is being made.
+const POOL_LIMIT: Duration = Duration::from_secs(600);
+
 /// After this much silence the system asks whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -77,7 +80,7 @@ impl Server {
                  `security.ssl-ca` to verify it"
             );
         } else if !encrypted && endpoint.tls == Tls::Preferred {
-            tracing::warn!("{endpoint}: the server offers no TLS, the connection is not encrypted");
+            tracing::warn!("{endpoint}: the server offers no TLS that we speak, not encrypted");
         }
         let opts = session::apply(OptsBuilder::from_opts(opts), endpoint, role, &info);
         let opts = Opts::from(opts.pool_opts(pool_opts(max_connections)));
@@ -112,6 +115,14 @@ impl Server {
                     Err(Error::TlsNotOffered { .. }) => {
                         let opts = Opts::from(base);
                         Ok((open(endpoint, &opts).await?, opts, false))
+                    }
+                    // An old server whose TLS nobody speaks any more. The file cannot turn TLS off,
+                    // and unverified TLS would not have kept out anyone who can cut it.
+                    Err(refused @ Error::TlsRefused { .. }) => {
+                        let opts = Opts::from(base);
+                        let conn = open(endpoint, &opts).await?;
+                        tracing::warn!("{refused}; going on without encryption");
+                        Ok((conn, opts, false))
                     }
                     Err(error) => Err(error),
                 }
@@ -162,12 +173,15 @@ impl Server {
     pub async fn conn(&self) -> Result<Conn> {
         let inner = &self.inner;
         let what = format!("connect to {}", inner.endpoint);
-        let get = || async {
-            inner
-                .pool
-                .get_conn()
-                .await
-                .map_err(|e| connect_error(&inner.endpoint, e))
+        let at = inner.endpoint.label();
+        let get = || {
+            within(&at, POOL_LIMIT, "wait for a connection", async {
+                inner
+                    .pool
+                    .get_conn()
+                    .await
+                    .map_err(|e| connect_error(&inner.endpoint, e))
+            })
         };
         Box::pin(with_retry(&RetryPolicy::DEFAULT, &what, get)).await
     }
@@ -220,8 +234,19 @@ async fn resolve(endpoint: &Endpoint) -> Result<()> {
             Some(_) => Ok(()),
             None => Err(failed("no address".to_owned())),
         },
+        // The resolver itself was out of reach, which passes; there is no kind for it to ask by.
+        Ok(Err(source)) if source.to_string().contains("emporary failure") => {
+            Err(Error::Unreachable {
+                at: endpoint.label(),
+                source,
+            })
+        }
         Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(_) => Err(failed("the resolver did not answer".to_owned())),
+        Err(_) => Err(Error::Timeout {
+            at: endpoint.label(),
+            what: "resolve the host name".to_owned(),
+            limit: CONNECT_LIMIT,
+        }),
     }
 }
 

@@ -204,7 +204,9 @@ impl Error {
             // The handshake itself fails as an I/O error that wraps the TLS library's.
             mysql_async::Error::Io(IoError::Io(ref error))
                 if error.kind() == io::ErrorKind::InvalidData
-                    && error.get_ref().is_some_and(|e| e.is::<rustls::Error>()) =>
+                    && error.get_ref().is_some_and(
+                        <dyn std::error::Error + Send + Sync>::is::<rustls::Error>,
+                    ) =>
             {
                 Self::TlsRefused {
                     at,

@@ -53,7 +53,7 @@ impl GtidSet {
             text: text.to_owned(),
             what,
         };
-        if compact.contains(':') || compact.is_empty() {
+        if compact.contains(':') || compact.chars().all(|c| c == ',') {
             MySqlGtids::read(&compact).map(Self::MySql).map_err(wrong)
         } else {
             MariaDbGtids::read(&compact)

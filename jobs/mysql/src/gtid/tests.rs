@@ -38,7 +38,7 @@ fn texts_of_servers() {
 fn what_is_none_is_refused_by_name() {
     for text in [
         "x:1",
-        &format!("{A}"),
+        A,
         &format!("{A}:0"),
         &format!("{A}:5-3"),
         &format!("{A}:1-"),

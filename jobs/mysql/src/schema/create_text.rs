@@ -39,10 +39,8 @@ fn quoted_end(text: &str, quote: char) -> usize {
     while let Some((at, c)) = chars.next() {
         if c == '\\' && quote != '`' {
             chars.next();
-        } else if c == quote {
-            if chars.next_if(|&(_, next)| next == quote).is_none() {
-                return at + quote.len_utf8();
-            }
+        } else if c == quote && chars.next_if(|&(_, next)| next == quote).is_none() {
+            return at + quote.len_utf8();
         }
     }
     text.len()
