@@ -321,14 +321,13 @@ impl DumpArgs {
                 });
             }
             "no-locks" => {
-                if yes()? {
-                    self.consistency = Some(Consistency::None);
-                }
+                let none = yes()?.then_some(Consistency::None);
+                self.consistency = none.or(self.consistency);
             }
             "transactional-consistency" => {
-                if !yes()? {
-                    return Err(wrong("every chunk is one transaction; leave the flag out"));
-                }
+                yes()?
+                    .then_some(())
+                    .ok_or_else(|| wrong("every chunk is one transaction; leave the flag out"))?;
             }
             "no-views" => self.no_views = Some(yes()?),
             "no-data" => self.no_data = yes()?,

@@ -73,14 +73,7 @@ pub enum Error {
         excerpt: String,
     },
     /// A key that DM does not know.
-    #[error(
-        "{place}: unknown key `{key}` in {section}; {}{}",
-        nearest.as_ref().map_or_else(
-            || format!("known are: {known}"),
-            |near| format!("did you mean `{near}`?"),
-        ),
-        quoted(excerpt)
-    )]
+    #[error("{place}: unknown key `{key}` in {section}; {hint}{}", quoted(excerpt))]
     UnknownKey {
         /// Where the key stands.
         place: Place,
@@ -88,10 +81,8 @@ pub enum Error {
         key: String,
         /// The part of the file it stands in.
         section: &'static str,
-        /// The known key that is nearest, if one is near.
-        nearest: Option<String>,
-        /// All known keys there.
-        known: String,
+        /// The known key that is nearest, or all that are known.
+        hint: String,
         /// The line with a caret below.
         excerpt: String,
     },

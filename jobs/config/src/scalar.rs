@@ -92,7 +92,7 @@ pub fn parse_file_size(text: &str) -> Result<u64, String> {
     };
     let bytes = number * 1024f64.powi(power);
     // Above 2^53 a float no longer counts bytes; no chunk is that large.
-    if bytes >= 1.0 && bytes < 9e15 {
+    if (1.0..9e15).contains(&bytes) {
         Ok(bytes as u64)
     } else {
         Err(wrong())

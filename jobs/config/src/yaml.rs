@@ -259,8 +259,10 @@ fn translate(
                 .iter()
                 .find(|(_, keys)| *keys == expected.as_slice())
                 .map_or("this section", |(what, _)| what),
-            nearest: nearest(field, expected.iter().copied()).map(str::to_owned),
-            known: expected.join(", "),
+            hint: match nearest(field, expected.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are: {}", expected.join(", ")),
+            },
             key: field.clone(),
             place,
             excerpt,

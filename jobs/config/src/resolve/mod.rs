@@ -64,6 +64,8 @@ pub fn resolve(
 
 impl ResolvedTask {
     /// [`resolve`] with the options of the environment; what it warns of is logged.
+    // The files are used up: what counts from here on is the resolved task.
+    #[allow(clippy::needless_pass_by_value)]
     pub fn resolve(task: TaskFile, sources: Vec<SourceFile>) -> Result<Self> {
         let (resolved, warnings) = resolve(&task, &sources, &Options::from_env())?;
         for warning in warnings {
