@@ -47,6 +47,23 @@ def _apt(packages):
         )
 
 
+# What the scripts of this repository call, and the Debian package that brings it.
+TOOLS = {
+    "cc": "build-essential",
+    "mydumper": "mydumper",
+    "openssl": "openssl",
+    "shellcheck": "shellcheck",
+}
+
+
+def tools(commands):
+    """Installs what brings the commands."""
+    unknown = [command for command in commands if command not in TOOLS]
+    if unknown:
+        raise Problem(f"no Debian package is known here for `{unknown[0]}`; there are {' '.join(TOOLS)}")
+    packages({command: TOOLS[command] for command in commands})
+
+
 def packages(wanted):
     """Installs those packages of `{command: package}` whose command is missing."""
     missing = sorted({package for command, package in wanted.items() if shutil.which(command) is None})
