@@ -159,13 +159,18 @@ impl Cutter<'_> {
         self.walk(conn, Some(lower), Some(&within)).await
     }
 
-    /// Rows of an interval, by the optimizer's dives into the index.
+    /// Rows of an interval, by the optimizer's dives into the index. (USE INDEX, not FORCE: where
+    /// an index is forced, MySQL does not dive.)
     async fn estimate(&self, conn: &mut Conn, column: &str, low: i128, high: i128) -> Result<u64> {
+        let index = match &self.index {
+            Some(index) => format!(" USE INDEX ({})", sql::ident(index)),
+            None => String::new(),
+        };
         let row: Option<Row> = conn
             .query_first(format!(
-                "EXPLAIN SELECT 1 FROM {}{} WHERE {column} >= {low} AND {column} <= {high}",
+                "EXPLAIN FORMAT=TRADITIONAL SELECT 1 FROM {}{index} \
+                 WHERE {column} >= {low} AND {column} <= {high}",
                 self.table,
-                self.force()
             ))
             .await
             .map_err(self.source.doing("estimating the rows of a range"))?;

@@ -27,8 +27,11 @@ use crate::error::{Error, Result};
 use crate::source::{Source, now, to_json};
 use crate::{markers, schema_files};
 
-/// Term of the lease; it is renewed in the background.
-const TERM: Duration = Duration::from_secs(15);
+/// Term of the lease; it is renewed in the background. Short, for a rerun after a kill waits for its
+/// end, and nothing breaks when two finish at a time.
+const TERM: Duration = Duration::from_secs(5);
+/// How often a busy lease is asked for again.
+const POLL: Duration = Duration::from_millis(250);
 /// Markers read at a time.
 const PARALLEL: usize = 16;
 
@@ -46,39 +49,39 @@ pub async fn is_ready(source: &Source) -> Result<bool> {
         .all(|chunk| present.contains(&chunk.marker)))
 }
 
-/// Finishes the dump of a source. `None`: another process is doing so.
+/// Finishes the dump of a source, or waits for the process that is doing so.
 ///
 /// # Errors
 /// When chunks are missing, or source or staging fail.
-pub async fn finish(source: &Source) -> Result<Option<Manifest>> {
+pub async fn finish(source: &Source) -> Result<Manifest> {
     source.progress.stage("finishing");
     let staging = &source.job.staging;
-    let owner = format!(
+    let name = format!("dump-finish-{}", source.config.id);
+    let own = format!(
         "dump worker {}, pid {}",
         source.job.worker.index,
         std::process::id()
     );
-    let name = format!("dump-finish-{}", source.config.id);
-    let lease = match Lease::acquire(staging, &source.job.keys, &name, &owner, TERM).await? {
-        Acquired::Held(lease) => lease,
-        Acquired::Busy { owner, until } => {
-            // It may have died: then its lease lapses, and the dump is still unfinished.
-            let rest = (until - now()).to_std().unwrap_or_default() + Duration::from_secs(1);
-            tracing::info!(
-                source = source.config.id,
-                "{owner} is finishing this dump; looking again when its lease ends"
-            );
-            tokio::select! {
-                () = tokio::time::sleep(rest.min(TERM * 2)) => {}
-                () = source.job.stop.cancelled() => return Err(Error::Stopped),
-            }
-            match staging.get_json(&source.keys.manifest()).await? {
-                Some(manifest) => return Ok(Some(manifest)),
-                None => match Lease::acquire(staging, &source.job.keys, &name, &owner, TERM).await?
-                {
-                    Acquired::Held(lease) => lease,
-                    Acquired::Busy { .. } => return Ok(None),
-                },
+    let mut told = false;
+    let lease = loop {
+        match Lease::acquire(staging, &source.job.keys, &name, &own, TERM).await? {
+            Acquired::Held(lease) => break lease,
+            Acquired::Busy { owner, .. } => {
+                // It may be done, at work, or dead: then its lease lapses.
+                if let Some(manifest) = staging.get_json(&source.keys.manifest()).await? {
+                    return Ok(manifest);
+                }
+                if !told {
+                    told = true;
+                    source.progress.message(format!(
+                        "{owner} is finishing this dump: waiting for its manifest, or for its lease \
+                         to lapse"
+                    ));
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(POLL) => {}
+                    () = source.job.stop.cancelled() => return Err(Error::Stopped),
+                }
             }
         }
     };
@@ -86,7 +89,7 @@ pub async fn finish(source: &Source) -> Result<Option<Manifest>> {
     if let Err(error) = lease.release().await {
         tracing::warn!("lease {name}: {error}; it lapses by itself");
     }
-    result.map(Some)
+    result
 }
 
 async fn finish_alone(source: &Source) -> Result<Manifest> {

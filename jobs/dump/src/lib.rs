@@ -119,9 +119,7 @@ async fn dump_source(source: &Arc<Source>) -> Result<(), Error> {
         return Ok(());
     }
     source.check_stop()?;
-    if let Some(manifest) = finish::finish(source).await? {
-        report::manifest(output, &manifest);
-    }
+    report::manifest(output, &finish::finish(source).await?);
     Ok(())
 }
 

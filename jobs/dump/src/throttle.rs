@@ -105,15 +105,17 @@ impl Gate {
         let Some(ceiling) = ceiling else {
             return Self { busy: None };
         };
-        let (tx, rx) = watch::channel(false);
+        // Closed until the first answer.
+        let (tx, rx) = watch::channel(true);
         let (server, source) = (server.clone(), source.to_owned());
         tokio::spawn(async move {
+            let mut told = false;
             while !tx.is_closed() {
                 match threads_running(&server).await {
                     Ok(running) => {
                         let busy = running > ceiling;
-                        let changed =
-                            tx.send_if_modified(|was| std::mem::replace(was, busy) != busy);
+                        let changed = std::mem::replace(&mut told, busy) != busy;
+                        tx.send_replace(busy);
                         if changed && busy {
                             tracing::info!(
                                 source,
@@ -125,7 +127,9 @@ impl Gate {
                         }
                     }
                     Err(error) => {
+                        // Not knowing must not stop the dump for good.
                         tracing::warn!(source, "cannot read Threads_running: {error}");
+                        tx.send_replace(false);
                     }
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -42,7 +42,7 @@ async fn all_types(server: Server, settings: &Settings) {
             TEXTS,
             "INSERT INTO texts VALUES (1, 'a  ', 'ünï😀 ', '', 'line\\nbreak\\0nul', REPEAT('m', 70000),
                 REPEAT('€', 30000), 'é', 'ab', 0x00FF00, '', 0xDEADBEEF00, REPEAT(0xFF, 70000),
-                0x, 'it''s', 'x,z', '{\"a\": [1, 2.50, \"ü\", null, true]}', ST_GeomFromText('POINT(1 2)'))",
+                '', 'it''s', 'x,z', '{\"a\": [1, 2.50, \"ü\", null, true]}', ST_GeomFromText('POINT(1 2)'))",
             "INSERT INTO texts (id) VALUES (2)",
             "INSERT INTO texts VALUES (3, '', ' ', 'NULL', '\\\\N', 'tab\\t', 'quote\"''`', 'ÿ',
                 0x610000000000, '', 0x0A0D, 0x00, 0x5C, 0x27, 'ü', '', '\"text\"',

@@ -424,6 +424,8 @@ fn expression(col: &ColumnDef) -> String {
         ty if is_bytes(ty) => format!("HEX({name})"),
         // Widened by the server: MariaDB and MySQL print a FLOAT itself with 6 digits only.
         ty if is_float(ty) => format!("CAST({name} AS DOUBLE)"),
+        // A number again, without the leading zeros of ZEROFILL.
+        ty if ty.is_integer() => format!("CAST({name} + 0 AS CHAR)"),
         _ => format!("CAST({name} AS CHAR)"),
     }
 }
