@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::{Buf, Bytes};
 use object_store::path::Path;
@@ -35,6 +35,8 @@ pub struct ChunkReader {
     staging: Staging,
     file: DataFile,
     metadata: ArrowReaderMetadata,
+    /// As the batches have it: without Parquet's keys and values.
+    schema: SchemaRef,
     /// The row group that is asked for next.
     next_group: usize,
     /// Rows of that row group to pass over.
@@ -79,10 +81,12 @@ impl ChunkReader {
                 "its row groups are not those that its marker names",
             ));
         }
+        let schema = Arc::new(Schema::new(metadata.schema().fields().clone()));
         Ok(Self {
             staging: staging.clone(),
             file: file.clone(),
             metadata,
+            schema,
             next_group: 0,
             skip: 0,
             open: None,
@@ -92,7 +96,7 @@ impl ChunkReader {
     /// The schema, as Parquet keeps it.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        Arc::clone(self.metadata.schema())
+        Arc::clone(&self.schema)
     }
 
     /// Keys and values of Parquet's metadata.

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use arrow::array::Array;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
@@ -94,7 +94,7 @@ impl ChunkWriter {
                 what: "another attempt has this key: take another".to_owned(),
             });
         }
-        let properties = properties(&options).map_err(|source| failed(&key, source))?;
+        let properties = properties(&options, &schema).map_err(|source| failed(&key, source))?;
         let arrow_options = ArrowWriterOptions::new()
             .with_properties(properties)
             .with_skip_arrow_metadata(true);
@@ -230,7 +230,10 @@ fn raw_bytes(batch: &RecordBatch) -> usize {
         .sum()
 }
 
-fn properties(options: &ChunkWriterOptions) -> Result<WriterProperties, ParquetError> {
+fn properties(
+    options: &ChunkWriterOptions,
+    schema: &Schema,
+) -> Result<WriterProperties, ParquetError> {
     let metadata = options
         .metadata
         .iter()
@@ -247,6 +250,14 @@ fn properties(options: &ChunkWriterOptions) -> Result<WriterProperties, ParquetE
         .set_max_row_group_row_count(None)
         .set_max_row_group_bytes(None)
         .set_key_value_metadata(Some(metadata));
+    for field in schema.fields() {
+        // The least and the greatest are kept whole while a row group is open: two times 8 MiB for
+        // values of 8 MiB, for statistics that no one filters blobs by.
+        if matches!(field.data_type(), DataType::Binary | DataType::LargeBinary) {
+            let column = ColumnPath::new(vec![field.name().clone()]);
+            properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+        }
+    }
     for name in &options.dictionary_columns {
         let column = ColumnPath::new(vec![name.clone()]);
         properties = properties.set_column_dictionary_enabled(column, true);

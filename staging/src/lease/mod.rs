@@ -17,7 +17,8 @@
 //! n + 1. If that exists it knows. If it was pruned, the create succeeds; therefore every create is
 //! followed by a listing, and whoever sees a higher number than its own has lost and takes its record
 //! away. There is always a higher one: a record is pruned only by who has created a higher record,
-//! and the highest is never pruned. Meanwhile the stray record harms no one, for readers look at the
+//! and the two highest are never pruned (two, because the listing of a folder is not one moment: it
+//! may miss both a record that is pruned and one that is created while it runs). Meanwhile the stray record harms no one, for readers look at the
 //! highest. Between waking up and renewing, [`Lease::check`] tells it by its own clock: the term,
 //! counted from *before* the last record was sent, is over.
 //!
@@ -33,14 +34,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use futures::TryStreamExt;
-use object_store::path::Path;
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Utc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::layout::{TaskKeys, parse_number};
+use crate::layout::TaskKeys;
 use crate::{Create, Error, Result, Staging};
+
+mod record;
+
+pub use record::{LeaseRecord, current, live};
+use record::{delta, numbers, taken};
 
 /// The term to take unless there is a reason for another.
 pub const TERM: Duration = Duration::from_secs(15);
@@ -50,34 +53,6 @@ pub const SKEW: Duration = Duration::from_secs(2);
 
 /// Rounds of reading and creating before a lease counts as too busy to take.
 const ROUNDS: u32 = 20;
-
-/// A record of a lease, as stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeaseRecord {
-    /// Version of this document.
-    pub version: u32,
-    /// Name of the lease.
-    pub name: String,
-    /// Who has it: host, process, job.
-    pub owner: String,
-    /// Tells two processes of the same owner's name apart.
-    pub token: String,
-    /// Counts the changes of hands, from 1.
-    pub epoch: u64,
-    /// Held until then, unless renewed.
-    pub until: DateTime<Utc>,
-    /// Given up.
-    #[serde(default)]
-    pub released: bool,
-}
-
-impl LeaseRecord {
-    /// Whether nobody may take the lease yet.
-    #[must_use]
-    pub fn is_live(&self, now: DateTime<Utc>) -> bool {
-        !self.released && now < self.until + delta(SKEW)
-    }
-}
 
 /// What [`Lease::acquire`] came to.
 #[derive(Debug)]
@@ -324,13 +299,15 @@ impl Held {
             released,
         };
         let key = self.keys.lease(&self.name, number);
-        match self.staging.create_json(&key, &record).await? {
-            Create::Won => {}
+        let extends = match self.staging.create_json(&key, &record).await? {
+            Create::Won => true,
             // An earlier try of ours whose answer was lost for good: it holds until its own time,
-            // and the next renewal goes on from it.
-            Create::Exists(found) if found.token == self.token && found.epoch == self.epoch => {}
+            // so it does not move the deadline, and the next renewal goes on from it.
+            Create::Exists(found) if found.token == self.token && found.epoch == self.epoch => {
+                false
+            }
             Create::Exists(found) => return Ok(Some(taken(&found))),
-        }
+        };
         let numbers = numbers(&self.staging, &self.keys.lease_dir(&self.name)).await?;
         if numbers.iter().any(|&other| other > number) {
             self.staging.delete(&key).await?;
@@ -343,9 +320,12 @@ impl Held {
         {
             let mut state = self.lock();
             state.number = number;
-            state.deadline = sent + self.term;
+            if extends {
+                state.deadline = sent + self.term;
+            }
         }
-        for old in numbers.into_iter().filter(|&old| old < number) {
+        // Not the one before: see the module's documentation on listings.
+        for old in numbers.into_iter().filter(|&old| old + 1 < number) {
             // What cannot be pruned now is pruned by the next.
             if let Err(error) = self.staging.delete(&self.keys.lease(&self.name, old)).await {
                 tracing::debug!("lease {}: record {old} not pruned: {error}", self.name);
@@ -382,74 +362,4 @@ async fn renew_until(held: Arc<Held>, stop: CancellationToken) {
             }
         }
     }
-}
-
-/// The record that holds, and its number; `None` when the lease was never taken.
-///
-/// # Errors
-/// When the store fails, or records go away faster than they can be read.
-pub async fn current(
-    staging: &Staging,
-    keys: &TaskKeys,
-    name: &str,
-) -> Result<Option<(u64, LeaseRecord)>> {
-    current_in(staging, &keys.lease_dir(name)).await
-}
-
-/// The leases of a task that are held now.
-///
-/// # Errors
-/// When the store fails.
-pub async fn live(staging: &Staging, keys: &TaskKeys) -> Result<Vec<LeaseRecord>> {
-    let mut live = Vec::new();
-    let now = Utc::now();
-    for name in staging.list_dirs(&keys.leases_dir()).await? {
-        let folder = crate::layout::stored_key(&format!("{}/{name}", keys.leases_dir()));
-        if let Some((_, record)) = current_in(staging, &folder).await?
-            && record.is_live(now)
-        {
-            live.push(record);
-        }
-    }
-    Ok(live)
-}
-
-async fn current_in(staging: &Staging, folder: &Path) -> Result<Option<(u64, LeaseRecord)>> {
-    for _ in 0..ROUNDS {
-        let Some(number) = numbers(staging, folder).await?.into_iter().max() else {
-            return Ok(None);
-        };
-        let key = crate::layout::stored_key(&format!("{folder}/{number:08}.json"));
-        if let Some(record) = staging.get_json(&key).await? {
-            return Ok(Some((number, record)));
-        }
-        // Pruned between listing and reading: there is a higher one.
-    }
-    Err(Error::Conflict {
-        url: staging.url().to_owned(),
-        key: folder.to_string(),
-        what: "its records go away faster than they can be read: does something else delete from \
-               this staging?"
-            .to_owned(),
-    })
-}
-
-async fn numbers(staging: &Staging, folder: &Path) -> Result<Vec<u64>> {
-    let objects: Vec<_> = staging.list(folder).try_collect().await?;
-    Ok(objects
-        .iter()
-        .filter_map(|object| parse_number(&object.location))
-        .collect())
-}
-
-fn taken(record: &LeaseRecord) -> String {
-    format!(
-        "{} has it with epoch {} until {}",
-        record.owner, record.epoch, record.until
-    )
-}
-
-fn delta(duration: Duration) -> TimeDelta {
-    // A term beyond what chrono can hold (300 million years) means: for ever.
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
