@@ -3,7 +3,7 @@
 //! Overwritten in place, and nothing depends on them but what people see, so a lost or late one is
 //! harmless. Whether a process may do a thing is decided by leases and markers.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -59,11 +59,9 @@ impl Heartbeat {
     /// Whether it says that it runs and was heard of lately.
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>, patience: std::time::Duration) -> bool {
+        // One of the future (another machine's clock) is young.
         self.state == "running"
-            && (now - self.updated_at)
-                .to_std()
-                .is_ok_and(|age| age <= patience)
-            || self.state == "running" && self.updated_at > now
+            && TimeDelta::from_std(patience).is_ok_and(|patience| now - self.updated_at <= patience)
     }
 }
 
@@ -86,4 +84,46 @@ pub async fn read_all(staging: &Staging, keys: &TaskKeys) -> Result<Vec<Heartbea
         }
     }
     Ok(heartbeats)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_a_running_worker_that_was_heard_of_lately_is_live() {
+        let now = Utc::now();
+        let mut heartbeat = Heartbeat {
+            version: 1,
+            job: "dump".to_owned(),
+            source: "s".to_owned(),
+            worker: 0,
+            run_id: String::new(),
+            attempt: 1,
+            pid: 1,
+            host: "h".to_owned(),
+            state: "running".to_owned(),
+            stage: String::new(),
+            done_units: 0,
+            total_units: 0,
+            rows: 0,
+            bytes: 0,
+            total_rows: 0,
+            total_bytes: 0,
+            message: String::new(),
+            error: None,
+            started_at: now,
+            updated_at: now,
+        };
+        let patience = Duration::from_secs(10);
+        for (age, live) in [(-5, true), (0, true), (10, true), (11, false)] {
+            heartbeat.updated_at = now - TimeDelta::seconds(age);
+            assert_eq!(heartbeat.is_live(now, patience), live, "{age} s old");
+        }
+        heartbeat.updated_at = now;
+        heartbeat.state = "done".to_owned();
+        assert!(!heartbeat.is_live(now, patience));
+    }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn open(given: &str) -> Result<Inner> {
         "s3" | "s3a" => {
             let (data, markers) = aws::open(given, &url).await?;
             let prefix = parse_prefix(given, url.path())?;
-            Ok(remote(given, prefix, data, markers))
+            Ok(remote(given, &prefix, data, markers))
         }
         "gs" | "az" | "azure" | "abfs" | "abfss" => {
             url.set_query(None);
@@ -61,7 +61,7 @@ pub(crate) async fn open(given: &str) -> Result<Inner> {
             };
             let (store, prefix) = open()?;
             let store: Arc<dyn ObjectStore> = Arc::from(store);
-            Ok(remote(given, prefix, Arc::clone(&store), store))
+            Ok(remote(given, &prefix, Arc::clone(&store), store))
         }
         _ => Err(wrong(
             given,
@@ -181,7 +181,7 @@ fn memory(given: &str, prefix: Path) -> Inner {
 
 fn remote(
     given: &str,
-    prefix: Path,
+    prefix: &Path,
     data: Arc<dyn ObjectStore>,
     markers: Arc<dyn ObjectStore>,
 ) -> Inner {

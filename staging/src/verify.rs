@@ -65,7 +65,7 @@ impl VerifyReport {
         self.finished && self.problems.is_empty()
     }
 
-    fn problem(&mut self, key: impl ToString, what: impl Into<String>) {
+    fn problem(&mut self, key: &(impl ToString + ?Sized), what: impl Into<String>) {
         self.problems.push(Problem {
             key: key.to_string(),
             what: what.into(),
@@ -156,7 +156,7 @@ fn noted<T>(report: &mut VerifyReport, result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Error::Damaged { key, what, .. } | Error::NotFound { key, what, .. }) => {
-            report.problem(key, what);
+            report.problem(&key, what);
             Ok(None)
         }
         Err(error) => Err(error),

@@ -95,7 +95,14 @@ fn ids(batches: &[RecordBatch]) -> Vec<i64> {
 
 async fn a_small_chunk_comes_back(staging: &Staging) {
     let rows = batch(0, 100, 50);
-    let file = write(staging, key(0), schema(), options(1 << 20), &[rows.clone()]).await;
+    let file = write(
+        staging,
+        key(0),
+        schema(),
+        options(1 << 20),
+        std::slice::from_ref(&rows),
+    )
+    .await;
     assert_eq!(file.rows, 100);
     assert_eq!(file.row_groups.len(), 1);
     assert_eq!(
@@ -291,7 +298,7 @@ async fn values_of_very_unequal_size_share_a_chunk() {
         key(0),
         schema(),
         options(4 << 20),
-        &[rows.clone()],
+        std::slice::from_ref(&rows),
     )
     .await;
     for block in &file.row_groups {

@@ -110,7 +110,7 @@ async fn a_whole_dump_verifies(staging: &Staging) {
     assert_eq!((report.chunks, report.files, report.rows), (3, 3, 30));
     assert_eq!(
         report.bytes,
-        markers.iter().map(|m| m.stored_bytes()).sum::<u64>()
+        markers.iter().map(ChunkMarker::stored_bytes).sum::<u64>()
     );
     assert_eq!((report.void_markers, report.unreferenced), (0, 0));
     let manifest = read_manifest(staging, &keys().1).await.unwrap().unwrap();
