@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Row, Value};
+use mysql_async::Value;
 use tideway_mysql::checksum::{self, Compare, Hash};
 use tideway_mysql::sql;
 use tokio_util::sync::CancellationToken;

@@ -232,6 +232,7 @@ impl<'a> Comparison<'a> {
     ) -> Result<()> {
         let each = &each;
         let Self { sides, range, stop, sources, target } = self;
+        let (range, stop) = (*range, *stop);
         let ours = join_all(sides.sources.iter().zip(sources).map(|(side, conn)| {
             let condition = condition.map(|c| c.replace(ROW, side.row_expr()));
             async move {
