@@ -19,6 +19,8 @@ from .paths import Problem
 _children = set()
 _children_lock = threading.Lock()
 _print_lock = threading.Lock()
+# Held while a server is started and recorded, so that none is left that nobody knows.
+_start_lock = threading.Lock()
 
 
 def say(text):
@@ -63,7 +65,8 @@ def run(command, log=None, **options):
 
 
 def end_children():
-    """Ends the commands in hand; called when this process is asked to leave."""
+    """Ends the commands in hand; called when this process is asked to leave. No server starts any more."""
+    _start_lock.acquire(timeout=10)
     with _children_lock:
         for child in _children:
             try:
@@ -108,7 +111,7 @@ def start(name, command, token, env=None, **facts):
     command = [str(part) for part in command]
     environment = dict(os.environ)
     environment.update(env or {})
-    with open(paths.LOG / f"{name}.log", "ab") as log:
+    with _start_lock, open(paths.LOG / f"{name}.log", "ab") as log:
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -118,9 +121,9 @@ def start(name, command, token, env=None, **facts):
             cwd="/",
             env=environment,
         )
-    record = {"pid": child.pid, "start_time": _start_time(child.pid), "token": token}
-    record.update(facts)
-    paths.write_json(_record(name), record)
+        record = {"pid": child.pid, "start_time": _start_time(child.pid), "token": token}
+        record.update(facts)
+        paths.write_json(_record(name), record)
     return child
 
 
