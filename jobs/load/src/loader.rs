@@ -36,9 +36,9 @@ use crate::table::TableTask;
 
 /// Bytes of text in a transaction. TiDB counts keys of every index too and takes 100 MiB by
 /// default, so a transaction stays well below.
-pub const TRANSACTION: u64 = 63 << 20;
+const TRANSACTION: u64 = 63 << 20;
 /// The same for TiDB, which keeps a transaction's writes in memory, once for each index.
-pub const TRANSACTION_TIDB: u64 = 24 << 20;
+const TRANSACTION_TIDB: u64 = 24 << 20;
 /// The smallest that a transaction is made when the target finds it too large.
 const SMALLEST: u64 = 1 << 20;
 /// How often a transaction is tried.
@@ -54,6 +54,8 @@ pub struct Shared {
     pub checkpoint: Checkpoint,
     /// Bytes decoded at a time.
     pub batch_bytes: usize,
+    /// Bytes of text in a transaction, at most; `None`: what suits the target.
+    pub transaction: Option<u64>,
     /// Cancelled when no new transaction shall begin.
     pub stop: CancellationToken,
     /// Told of rows and bytes that are committed.
@@ -82,15 +84,27 @@ enum Step {
     NoLocal(String),
 }
 
+/// What a transaction is begun for.
+#[derive(Clone, Copy)]
+enum Begin {
+    /// `LOAD DATA`, which looks for duplicates itself.
+    Load,
+    /// INSERT, whose refusals shall come with the statement and not with the commit.
+    Insert,
+}
+
 impl Loader {
     /// A loader that connects when it has something to do.
     #[must_use]
     pub fn new(shared: Arc<Shared>, fence: Fence) -> Self {
-        let limit = if shared.server.info().flavor == Flavor::TiDb {
+        let most = if shared.server.info().flavor == Flavor::TiDb {
             TRANSACTION_TIDB
         } else {
             TRANSACTION
         };
+        let limit = shared
+            .transaction
+            .map_or(most, |limit| limit.min(TRANSACTION));
         Self {
             shared,
             fence,
@@ -224,12 +238,20 @@ impl Loader {
 
     /// Connects when needed, begins a transaction, and locks fence and checkpoint row. The
     /// connection is taken out, so that an error on the way drops it with its transaction.
-    async fn begin(&mut self, table: &TableName, chunk: u32) -> Result<(Conn, u64)> {
+    ///
+    /// On TiDB `LOAD DATA` runs optimistically: no row waits for a lock, nor does a new owner for a
+    /// process that hangs, and the commit fails when fence or checkpoint row changed meanwhile.
+    async fn begin(&mut self, table: &TableName, chunk: u32, how: Begin) -> Result<(Conn, u64)> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.connect().await?,
         };
-        conn.query_drop("BEGIN")
+        let statement = match (self.shared.server.info().flavor, how) {
+            (Flavor::TiDb, Begin::Load) => "BEGIN OPTIMISTIC",
+            (Flavor::TiDb, Begin::Insert) => "BEGIN PESSIMISTIC",
+            _ => "BEGIN",
+        };
+        conn.query_drop(statement)
             .await
             .map_err(|error| self.shared.server.error("begin", error))?;
         self.fence.check(&mut conn).await?;
@@ -278,7 +300,7 @@ impl Loader {
         feed: &Feed,
         done: u64,
     ) -> Result<Step> {
-        let (mut conn, found) = self.begin(&table.source, marker.chunk).await?;
+        let (mut conn, found) = self.begin(&table.source, marker.chunk, Begin::Load).await?;
         if found != done {
             self.rollback(conn).await;
             return Ok(Step::Elsewhere(found));
@@ -319,7 +341,16 @@ impl Loader {
                 if rows == 0 || done + rows > marker.rows {
                     return Err(count_of_marker(table, marker, done + rows));
                 }
-                self.commit(conn, table, marker, done + rows).await
+                match self.commit(conn, table, marker, done + rows).await {
+                    Err(LoadError::Server(error))
+                        if error.code().is_some() && !error.retryable() =>
+                    {
+                        // An optimistic transaction learns of some duplicates only here.
+                        tracing::info!("{error}; inserting the rows one by one to find which");
+                        Ok(Step::Strict(rows))
+                    }
+                    ended => ended,
+                }
             }
             Outcome::NoLocal(message) => {
                 self.rollback(conn).await;
@@ -357,7 +388,9 @@ impl Loader {
         done: u64,
         rows: u64,
     ) -> Result<Step> {
-        let (mut conn, found) = self.begin(&table.source, marker.chunk).await?;
+        let (mut conn, found) = self
+            .begin(&table.source, marker.chunk, Begin::Insert)
+            .await?;
         if found != done {
             self.rollback(conn).await;
             return Ok(Step::Elsewhere(found));

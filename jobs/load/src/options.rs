@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::Parser;
 use tideway_job::{CommonArgs, JobArgs};
 
@@ -21,6 +22,10 @@ pub struct Args {
     /// How long to wait for the dump to be finished, such as 30m
     #[arg(long, env = "TIDEWAY_WAIT", value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
     pub wait: Duration,
+
+    /// Bytes of rows in a transaction, at most (default: 63 MiB, 24 MiB into TiDB)
+    #[arg(long, env = "TIDEWAY_TRANSACTION", value_name = "SIZE")]
+    pub transaction: Option<ByteSize>,
 }
 
 impl JobArgs for Args {

@@ -169,6 +169,7 @@ async fn load_into(
         staging: job.staging.clone(),
         checkpoint,
         batch_bytes: BATCH,
+        transaction: args.transaction.map(|size| size.as_u64()),
         stop: job.stop.child_token(),
         progress: progress.clone(),
     });
@@ -218,7 +219,7 @@ async fn take_over(
     source: &ResolvedSource,
     connections: usize,
 ) -> Result<Vec<Fence>> {
-    let owners = OwnerTable::new(&job.task.meta_schema, &job.task.name);
+    let owners = OwnerTable::new(&job.task.meta_schema, &job.task.name, server.info().flavor);
     let worker = format!("load-{}", job.worker.index);
     owners.create(&mut server.conn().await?).await?;
     let fences = with_retry(&TAKE_OVER, "take over", async || {

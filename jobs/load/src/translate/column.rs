@@ -167,8 +167,10 @@ fn character_set(
         return;
     };
     let mapped = context.target.collations.map(charset, collation);
-    let explicit = remove_character_set(item, type_end);
-    if explicit {
+    if bytes_per_character(&mapped.charset) > bytes_per_character(charset) {
+        widen(item, type_at, type_end, column, context);
+    }
+    if remove_character_set(item, type_end) {
         item[type_end - 1].text.push_str(&format!(
             " CHARACTER SET {} COLLATE {}",
             mapped.charset, mapped.collation
@@ -187,9 +189,6 @@ fn character_set(
                 ""
             }
         ));
-    }
-    if bytes_per_character(&mapped.charset) > bytes_per_character(charset) {
-        widen(item, type_at, type_end, column, context);
     }
 }
 
@@ -258,14 +257,8 @@ fn widen(
         "column {}: {} → {wider}, the target's character set takes more bytes",
         column.name, column.raw_type
     ));
-    // What was appended behind the type (a character set) stays.
-    let appended = item[type_end - 1]
-        .text
-        .find(" CHARACTER SET")
-        .map(|at| item[type_end - 1].text[at..].to_owned())
-        .unwrap_or_default();
     clear(&mut item[type_at..type_end]);
-    item[type_at].text = format!("{wider}{appended}");
+    wider.clone_into(&mut item[type_at].text);
 }
 
 fn in_unique_key(column: &ColumnDef, context: &Context<'_>) -> bool {

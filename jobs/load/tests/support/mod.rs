@@ -100,6 +100,7 @@ pub struct Bench {
     pub exact: bool,
     pub session: String,
     pub extra: String,
+    pub loader: String,
     pub row_group_bytes: usize,
 }
 
@@ -123,6 +124,7 @@ impl Bench {
             exact: true,
             session: String::new(),
             extra: String::new(),
+            loader: String::new(),
             row_group_bytes: 1 << 20,
         }
     }
@@ -351,12 +353,13 @@ impl Bench {
         let source = "source-id: s1\nfrom:\n  host: 127.0.0.1\n  port: 1\n  user: nobody\n";
         std::fs::write(self.path("source.yaml"), source).unwrap();
         let task = format!(
-            "name: {0}\ntask-mode: full\nmeta-schema: {0}_meta\ntarget-database:\n  host: 127.0.0.1\n  port: {1}\n  user: root\n  password: \"{2}\"\n{3}mysql-instances:\n- source-id: s1\n  loader-config-name: l\n{4}loaders:\n  l:\n    pool-size: 4\n",
+            "name: {0}\ntask-mode: full\nmeta-schema: {0}_meta\ntarget-database:\n  host: 127.0.0.1\n  port: {1}\n  user: root\n  password: \"{2}\"\n{3}mysql-instances:\n- source-id: s1\n  loader-config-name: l\n{4}loaders:\n  l:\n    pool-size: 4\n{5}",
             self.name,
             self.target.port(),
             self.target.password(),
             self.session,
             self.extra,
+            self.loader,
         );
         std::fs::write(self.path("task.yaml"), task).unwrap();
     }

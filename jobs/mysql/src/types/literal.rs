@@ -111,6 +111,8 @@ fn is_number(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    const DOUBLE: ColumnType = ColumnType::Double { unsigned: false };
+
     fn literal(ty: &ColumnType, value: Value<'_>) -> String {
         let mut out = Vec::new();
         write_literal(ty, value, Flavor::MySql, &mut out);
@@ -119,9 +121,9 @@ mod tests {
 
     #[test]
     fn doubles_are_doubles() {
-        assert_eq!(literal(&ColumnType::Double, Value::Float(0.1)), "0.1e0");
-        assert_eq!(literal(&ColumnType::Double, Value::Float(-0.0)), "-0.0e0");
-        assert_eq!(literal(&ColumnType::Double, Value::Float(1e300)), "1e300");
+        assert_eq!(literal(&DOUBLE, Value::Float(0.1)), "0.1e0");
+        assert_eq!(literal(&DOUBLE, Value::Float(-0.0)), "-0.0e0");
+        assert_eq!(literal(&DOUBLE, Value::Float(1e300)), "1e300");
     }
 
     #[test]
