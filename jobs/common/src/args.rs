@@ -40,7 +40,12 @@ pub struct CommonArgs {
     pub staging: String,
 
     /// Work on these sources only (default: every source of the task)
-    #[arg(long, env = "TIDEWAY_SOURCE_ID", value_name = "ID", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "TIDEWAY_SOURCE_ID",
+        value_name = "ID",
+        value_delimiter = ','
+    )]
     pub source_id: Vec<String>,
 
     /// Connections that work in parallel in this process (default: from the task file)

@@ -17,3 +17,19 @@ pub fn endpoint(database: &Database, name: String) -> Endpoint {
         max_allowed_packet: database.max_allowed_packet,
     }
 }
+
+/// Without a `security` block TLS is used when the server offers it, unverified.
+fn tls(security: Option<&Security>) -> Tls {
+    let Some(security) = security else {
+        return Tls::Preferred;
+    };
+    Tls::Verified {
+        ca: security.ca.clone(),
+        cert: security.cert.clone(),
+        key: security.key.clone(),
+        allowed_cn: security.allowed_cn.clone(),
+        ca_pem: security.ca_pem.clone(),
+        cert_pem: security.cert_pem.clone(),
+        key_pem: security.key_pem.clone(),
+    }
+}

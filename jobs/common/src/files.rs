@@ -54,6 +54,5 @@ async fn remote(name: &str) -> Result<Vec<u8>, JobError> {
 }
 
 fn object_path(file: &str, name: &str) -> Result<tideway_staging::Path, JobError> {
-    tideway_staging::Path::parse(file)
-        .map_err(|error| JobError::config(format!("{name}: {error}")))
+    tideway_staging::Path::parse(file).map_err(|error| JobError::config(format!("{name}: {error}")))
 }

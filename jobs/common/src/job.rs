@@ -59,7 +59,10 @@ impl Job {
         }
         let staging = Staging::open(&args.staging).await?;
         let keys = TaskKeys::new(&task.name);
-        record_task(&staging, &keys, &task, args.accept_changes).await?;
+        // A task file that is mended after a failed precheck begins the task; it changes nothing.
+        if name != "precheck" {
+            record_task(&staging, &keys, &task, args.accept_changes).await?;
+        }
         Ok(Self {
             name,
             args: args.clone(),
@@ -137,7 +140,7 @@ pub async fn resolve(args: &CommonArgs) -> Result<ResolvedTask, JobError> {
         warnings.extend(more);
     }
     if let Some(mode) = &args.task_mode {
-        task.task_mode = mode.parse().map_err(JobError::config)?;
+        task.task_mode = Some(mode.parse().map_err(JobError::config)?);
     }
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -238,10 +241,7 @@ mod tests {
         let now = json!({"mode": "full", "sources": [{"id": "a", "dump": {"threads": 8}}]});
         assert_eq!(
             differences(&former, &now),
-            [
-                r#"mode: "all" → "full""#,
-                "sources[0].dump.threads: 4 → 8"
-            ]
+            [r#"mode: "all" → "full""#, "sources[0].dump.threads: 4 → 8"]
         );
     }
 

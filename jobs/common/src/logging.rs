@@ -22,7 +22,7 @@ pub fn shows_bars(format: LogFormat) -> bool {
 /// Starts the log. `RUST_LOG` selects what is written; default is `info` of Tideway's own crates.
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,tideway=info,mysql_async=error"));
+        .unwrap_or_else(|_| EnvFilter::new("warn,tideway=info,mysql_async=off"));
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
         LogFormat::Json => true,

@@ -10,6 +10,7 @@
 //! object or one row, whichever is larger.
 
 use bytes::Bytes;
+use tideway_mysql::info::{Flavor, ServerInfo, Version};
 use tideway_mysql::schema::TableName;
 use tideway_mysql::sql;
 use tideway_staging::Staging;
@@ -27,11 +28,16 @@ SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';\n\
 SET foreign_key_checks = 0;\n\
 SET unique_checks = 1;\n";
 
+/// What it sets up for TiDB, from the version that knows it: rows of more than 6 MiB.
+const HEADER_TIDB: &str = "SET tidb_txn_entry_size_limit = 125829120;\n";
+const TIDB_ENTRY_SIZE: Version = Version::new(7, 6, 0);
+
 /// Writes the repair of one report.
 pub struct Repair<'a> {
     staging: &'a Staging,
     keys: &'a SourceKeys,
     stem: String,
+    target: &'a ServerInfo,
     text: String,
     table: Option<TableName>,
     written: Vec<String>,
@@ -40,8 +46,14 @@ pub struct Repair<'a> {
 impl<'a> Repair<'a> {
     /// A repair without statements. Nothing is written until there is one.
     #[must_use]
-    pub fn new(staging: &'a Staging, keys: &'a SourceKeys, stem: String) -> Self {
-        Self { staging, keys, stem, text: String::new(), table: None, written: Vec::new() }
+    pub fn new(
+        staging: &'a Staging,
+        keys: &'a SourceKeys,
+        stem: String,
+        target: &'a ServerInfo,
+    ) -> Self {
+        let (text, table, written) = (String::new(), None, Vec::new());
+        Self { staging, keys, stem, target, text, table, written }
     }
 
     /// Names the table that the next statements are for.
@@ -90,6 +102,9 @@ impl<'a> Repair<'a> {
     fn begin(&mut self) {
         if self.text.is_empty() {
             self.text.push_str(HEADER);
+            if self.target.flavor == Flavor::TiDb && self.target.version >= TIDB_ENTRY_SIZE {
+                self.text.push_str(HEADER_TIDB);
+            }
         }
         if let Some(name) = self.table.take() {
             self.text += &format!("\n-- {}\n", sql::qualified(&name).replace(['\n', '\r'], " "));

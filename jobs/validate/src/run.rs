@@ -126,7 +126,7 @@ impl Compared<'_> {
         let stem = |name: &str| {
             if worker.count == 1 { name.to_owned() } else { format!("{name}-worker{}", worker.index) }
         };
-        let mut repair = Repair::new(&self.job.staging, &keys, stem("repair"));
+        let mut repair = Repair::new(&self.job.staging, &keys, stem("repair"), self.target.info());
         let mut tables = Vec::new();
         for (number, (table, result)) in self.tables.iter().zip(results).enumerate() {
             // What concerns a table as a whole is told by one process.

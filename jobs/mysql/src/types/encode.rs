@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
+    ArrayBuilder, ArrayRef, BinaryBuilder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
     RecordBatch, RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, SchemaRef};
@@ -25,6 +25,9 @@ use super::column_type::ColumnType;
 use super::mapping::{arrow_schema, decimal128};
 use super::{date_text as text, decimal_text};
 use crate::schema::ColumnDef;
+
+/// Bytes that a column's builder has ready for the next batch at most.
+const MAX_READY: usize = 2 << 20;
 
 /// Why a row cannot be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -363,18 +366,48 @@ impl Column {
         }
     }
 
+    /// The array of all values. The builder is ready for a batch of the same size: growing again
+    /// from nothing would copy every value about once more.
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Self::Int32(builder) => Arc::new(builder.finish()),
-            Self::Int64(builder) => Arc::new(builder.finish()),
-            Self::Decimal(builder, _) => Arc::new(builder.finish()),
-            Self::Float(builder) => Arc::new(builder.finish()),
-            Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::Int32(builder) => {
+                let rows = builder.len();
+                let full = std::mem::replace(builder, Int32Builder::with_capacity(rows));
+                finished(full)
+            }
+            Self::Int64(builder) => {
+                let rows = builder.len();
+                let full = std::mem::replace(builder, Int64Builder::with_capacity(rows));
+                finished(full)
+            }
+            Self::Decimal(builder, _) => {
+                let rows = builder.len();
+                let full = std::mem::replace(builder, Decimal128Builder::with_capacity(rows));
+                finished(full)
+            }
+            Self::Float(builder) => {
+                let rows = builder.len();
+                let full = std::mem::replace(builder, Float64Builder::with_capacity(rows));
+                finished(full)
+            }
+            Self::Timestamp(builder) => {
+                let next = TimestampMicrosecondBuilder::with_capacity(builder.len());
+                let full = std::mem::replace(builder, next.with_timezone("UTC"));
+                finished(full)
+            }
             Self::Text(builder)
             | Self::Date(builder)
             | Self::Time(builder, _)
-            | Self::DateTimeText(builder, _) => Arc::new(builder.finish()),
-            Self::Binary(builder, _) => Arc::new(builder.finish()),
+            | Self::DateTimeText(builder, _) => {
+                let (rows, bytes) = (builder.len(), again(builder.values_slice().len()));
+                let full = std::mem::replace(builder, StringBuilder::with_capacity(rows, bytes));
+                finished(full)
+            }
+            Self::Binary(builder, _) => {
+                let (rows, bytes) = (builder.len(), again(builder.values_slice().len()));
+                let full = std::mem::replace(builder, BinaryBuilder::with_capacity(rows, bytes));
+                finished(full)
+            }
         }
     }
 
@@ -389,6 +422,16 @@ impl Column {
             Self::Binary(..) => "bytes",
         }
     }
+}
+
+fn finished(mut builder: impl ArrayBuilder) -> ArrayRef {
+    builder.finish()
+}
+
+/// Bytes to have ready after a batch of `bytes`: a little more, for batches differ; not those of one
+/// huge value, which need not come again.
+fn again(bytes: usize) -> usize {
+    (bytes + bytes / 8).min(MAX_READY)
 }
 
 fn range(number: impl std::fmt::Display) -> Problem {
