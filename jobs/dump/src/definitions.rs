@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use tideway_mysql::info::Flavor;
 use tideway_mysql::position::BinlogPosition;
 use tideway_mysql::schema::{self, Kind, Listing, TableDef, TableName};
 use tideway_mysql::sql;
@@ -49,11 +50,13 @@ pub struct Selection {
 /// When the source cannot be read.
 pub async fn select(source: &Source) -> Result<Selection> {
     let mut conn = source.server.conn().await?;
-    // MySQL 8 shows statistics of up to a day ago unless told otherwise; other servers do not know
-    // the variable, and theirs are never that old.
-    let _ = conn
-        .query_drop("SET SESSION information_schema_stats_expiry = 0")
-        .await;
+    let info = source.server.info();
+    if matches!(info.flavor, Flavor::MySql | Flavor::Aurora) && info.version.major >= 8 {
+        // Shows statistics of up to a day ago unless told otherwise.
+        conn.query_drop("SET SESSION information_schema_stats_expiry = 0")
+            .await
+            .map_err(source.doing("asking for statistics of now"))?;
+    }
     let filter = &source.config.filter;
     let mut selection = Selection {
         tables: Vec::new(),

@@ -125,8 +125,17 @@ async fn dump_source(source: &Arc<Source>) -> Result<(), Error> {
 
 /// Start and plan, as far as they are this worker's. `None`: there is nothing for this worker.
 async fn prepare(source: &Arc<Source>) -> Result<Option<Planned>, Error> {
-    let worker = source.job.worker;
-    if worker.index > 0 {
+    if source.args.verb == Some(Verb::Run)
+        && read_plan(&source.job.staging, &source.keys)
+            .await?
+            .is_none()
+    {
+        return Err(Error::NoPlan {
+            source_id: source.config.id.clone(),
+            place: source.place(),
+        });
+    }
+    if source.job.worker.index > 0 {
         if source.wanted.one_process() {
             source.progress.message(
                 "the snapshot of a `flush` or `lock` dump cannot be shared by processes: worker 0 \
@@ -139,16 +148,6 @@ async fn prepare(source: &Arc<Source>) -> Result<Option<Planned>, Error> {
             plan,
             readers: None,
         }));
-    }
-    if source.args.verb == Some(Verb::Run)
-        && read_plan(&source.job.staging, &source.keys)
-            .await?
-            .is_none()
-    {
-        return Err(Error::NoPlan {
-            source_id: source.config.id.clone(),
-            place: source.place(),
-        });
     }
     let start = start::start(source).await?;
     start::settle(source, &start).await?;

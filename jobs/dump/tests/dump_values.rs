@@ -83,6 +83,70 @@ async fn all_types_of_mariadb() {
 }
 
 #[tokio::test]
+async fn all_types_of_mariadb_in_one_snapshot() {
+    let settings = Settings {
+        extra_args: "--consistency auto".to_owned(),
+        ..Settings::default()
+    };
+    all_types(Server::MariaDb, &settings).await;
+}
+
+#[tokio::test]
+async fn a_value_beyond_the_budget_is_named() {
+    let scenario = Scenario::new("large", Server::MySql, &Settings::default()).await;
+    scenario
+        .sql(&[
+            "CREATE TABLE big (id INT PRIMARY KEY, other INT, v LONGBLOB)",
+            "INSERT INTO big VALUES (41, 1, 'x'), (42, 1, REPEAT('x', 20000000)), (43, 1, 'y')",
+        ])
+        .await;
+    scenario.run(&["--memory", "32MiB"]).expect(2).says(&[
+        "big`",
+        "column `v`",
+        "`id` = 42",
+        "20000004 bytes",
+        "--memory",
+    ]);
+    assert!(scenario.manifest().await.is_none());
+    assert!(scenario.data_files().is_empty());
+    scenario.run(&[]).expect(0);
+    scenario.assert_table("big").await;
+    scenario.clean().await;
+}
+
+#[tokio::test]
+async fn tidb_is_read_at_its_past_snapshot() {
+    let settings = Settings {
+        extra_args: "--consistency auto --rows 100".to_owned(),
+        ..Settings::default()
+    };
+    let scenario = Scenario::new("tidb", Server::TiDb, &settings).await;
+    scenario
+        .sql(&[
+            "CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(20), d DECIMAL(10,2), dt DATETIME(3), j JSON,
+                e ENUM('a','b'), b BIT(9), bin BINARY(4), f FLOAT, tm TIME)",
+            "INSERT INTO t WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+                SELECT i, CONCAT('v', i), i / 4, '2024-01-01 00:00:00.5', '{\"a\": 1}', 'b', 5, 'ab', i / 3, '-12:34:56' FROM n",
+            "CREATE TABLE keyless (a INT)",
+            "INSERT INTO keyless VALUES (1), (1), (NULL)",
+            "ANALYZE TABLE t",
+        ])
+        .await;
+    scenario.run(&["plan"]).expect(0);
+    let at_plan = scenario.served("t").await;
+    // What comes later is not in the snapshot that all processes share.
+    scenario.sql(&["DELETE FROM t WHERE id % 2 = 0"]).await;
+    scenario.run(&["run"]).expect(0);
+    scenario.run(&["finish"]).expect(0);
+    assert_eq!(scenario.dumped("t").await, at_plan);
+    scenario.assert_table("keyless").await;
+    let manifest = scenario.manifest().await.unwrap();
+    assert!(manifest.exact);
+    assert_eq!(manifest.consistency, "snapshot");
+    scenario.clean().await;
+}
+
+#[tokio::test]
 async fn vectors_of_mysql() {
     let scenario = Scenario::new("vector", Server::MySql, &Settings::default()).await;
     scenario

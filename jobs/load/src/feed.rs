@@ -26,7 +26,7 @@ pub const PIECE: usize = 1 << 20;
 /// Pieces that may wait in the channel.
 const WAITING: usize = 2;
 
-/// Text of whole rows.
+/// Text for one packet. The rows are counted in the piece that ends them.
 struct Piece {
     text: Bytes,
     rows: u64,
@@ -107,34 +107,28 @@ impl Feed {
     pub fn statement(&self, limit: u64, sent: Arc<Sent>) -> BoxStream<'static, io::Result<Bytes>> {
         let pieces = Arc::clone(&self.pieces);
         let failure = Arc::clone(&self.failure);
-        stream::unfold(Bytes::new(), move |mut rest| {
-            let (pieces, failure, sent) =
-                (Arc::clone(&pieces), Arc::clone(&failure), Arc::clone(&sent));
+        stream::unfold(true, move |whole| {
+            let (pieces, failure, sent) = (
+                Arc::clone(&pieces),
+                Arc::clone(&failure),
+                Arc::clone(&sent),
+            );
             async move {
-                if rest.is_empty() {
-                    if sent.bytes() >= limit {
-                        return None;
-                    }
-                    let Some(piece) = pieces.lock().await.recv().await else {
-                        let failed = failure
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .is_some();
-                        return failed.then(|| {
-                            (
-                                Err(io::Error::other("the rows cannot be read")),
-                                Bytes::new(),
-                            )
-                        });
-                    };
-                    sent.rows.fetch_add(piece.rows, Ordering::AcqRel);
-                    sent.bytes
-                        .fetch_add(piece.text.len() as u64, Ordering::AcqRel);
-                    sent.warnings.fetch_add(piece.warnings, Ordering::AcqRel);
-                    rest = piece.text;
+                if whole && sent.bytes() >= limit {
+                    return None;
                 }
-                let packet = rest.split_to(rest.len().min(PIECE));
-                Some((Ok(packet), rest))
+                let Some(piece) = pieces.lock().await.recv().await else {
+                    let failed = failure
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .is_some();
+                    return failed
+                        .then(|| (Err(io::Error::other("the rows cannot be read")), true));
+                };
+                sent.rows.fetch_add(piece.rows, Ordering::AcqRel);
+                sent.bytes.fetch_add(piece.text.len() as u64, Ordering::AcqRel);
+                sent.warnings.fetch_add(piece.warnings, Ordering::AcqRel);
+                Some((Ok(piece.text), piece.rows > 0))
             }
         })
         .boxed()
@@ -164,26 +158,35 @@ async fn produce(
                 }
             }
             if out.len() >= PIECE {
-                let next = Vec::with_capacity(PIECE + PIECE / 8);
-                let piece = Piece {
-                    text: std::mem::replace(&mut out, next).into(),
-                    rows: std::mem::take(&mut count),
-                    warnings: std::mem::take(&mut warnings),
-                };
-                if pieces.send(piece).await.is_err() {
+                let text = std::mem::replace(&mut out, Vec::with_capacity(PIECE + PIECE / 8));
+                let (rows, warnings) = (std::mem::take(&mut count), std::mem::take(&mut warnings));
+                if !send(pieces, text, rows, warnings).await {
                     return Ok(());
                 }
             }
         }
     }
     if count > 0 {
-        let piece = Piece {
-            text: out.into(),
-            rows: count,
-            warnings,
-        };
-        // Nobody listens any more when the transaction failed.
-        let _ = pieces.send(piece).await;
+        send(pieces, out, count, warnings).await;
     }
     Ok(())
+}
+
+/// Sends text in packets, so that a long row is not waited for as a whole; `false` when nobody
+/// listens any more, as the transaction failed.
+async fn send(pieces: &mpsc::Sender<Piece>, text: Vec<u8>, rows: u64, warnings: u64) -> bool {
+    let mut rest = Bytes::from(text);
+    while !rest.is_empty() {
+        let text = rest.split_to(rest.len().min(2 * PIECE));
+        let last = rest.is_empty();
+        let piece = Piece {
+            text,
+            rows: if last { rows } else { 0 },
+            warnings: if last { warnings } else { 0 },
+        };
+        if pieces.send(piece).await.is_err() {
+            return false;
+        }
+    }
+    true
 }

@@ -282,6 +282,9 @@ impl Writer<'_> {
             "Another row of the target has that key: find where it came from (two source tables in \
              one target table? a collation that finds the two equal?), mend it and run the load \
              again"
+        } else if message.contains("8025") {
+            "The row is larger than the target takes: raise tidb_txn_entry_size_limit (up to 120 \
+             MiB) there and run the load again"
         } else {
             "Mend the target's definition so that it can hold the value, and run the load again"
         };

@@ -30,9 +30,12 @@ use crate::table::TableTask;
 use crate::translate::{Collations, Target, translate_database};
 
 /// Bytes decoded at a time.
-const BATCH: usize = 4 << 20;
-/// What a loader holds beside its row group and its batch: pieces of text.
-const PIECES: usize = 5 << 20;
+const BATCH: usize = 1 << 20;
+/// What a loader holds beside its row group and its rows: pieces of text on their way, buffers of
+/// the connection.
+const PIECES: usize = 6 << 20;
+/// What the process needs beside its loaders.
+const PROCESS: usize = 48 << 20;
 /// The oldest TiDB that rolls `LOAD DATA` back with its transaction.
 const TIDB_LOAD_DATA: Version = Version::new(7, 6, 0);
 /// How long taking over waits for the transactions of a former owner; each failed attempt has
@@ -88,12 +91,20 @@ pub async fn load_source(
     Ok(result?)
 }
 
-/// Loaders that the budget can feed: each holds a row group, a batch, and pieces of text.
+/// Loaders that the budget can feed. Each holds a row group, compressed and as the page that is
+/// being decoded; two batches; pieces of text. A batch has at least one row, and a row is held as
+/// decoded (twice, while the next one is read) and as text (twice as long when it is hexadecimal).
 fn connections(job: &Job, source: &ResolvedSource, dump: &Dump) -> usize {
     let wanted = job.args.workers.unwrap_or(source.load.pool_size).max(1);
-    let group = usize::try_from(dump.manifest.max_row_group_bytes).unwrap_or(usize::MAX);
-    let each = group.saturating_mul(2).saturating_add(BATCH + PIECES);
-    let fit = (job.memory.total() / each).max(1);
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let group = size(dump.manifest.max_row_group_bytes);
+    let tables = dump.manifest.tables.iter();
+    let row = size(tables.map(|t| t.raw_bytes / t.rows.max(1)).max().unwrap_or(0));
+    let each = group
+        .saturating_mul(2)
+        .saturating_add(2 * BATCH + PIECES)
+        .saturating_add(row.saturating_mul(6));
+    let fit = (job.memory.total().saturating_sub(PROCESS) / each).max(1);
     if fit < wanted {
         tracing::info!(
             source = source.id,

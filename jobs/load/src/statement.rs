@@ -71,8 +71,8 @@ pub enum Outcome {
 
 /// `The used command is not allowed`, `Loading local data is disabled`, and MariaDB's.
 const NO_LOCAL: &[u16] = &[1148, 3948, 4166];
-/// TiDB: transaction or memory of it too large.
-const TOO_LARGE: &[u16] = &[8004, 8025, 8176];
+/// TiDB: the transaction as a whole is too large, or takes too much memory.
+const TOO_LARGE: &[u16] = &[8004, 8176];
 
 /// Runs the statement on a stream of packets.
 pub async fn load_data(

@@ -27,6 +27,7 @@ pub enum Server {
     MySql,
     OtherMySql,
     MariaDb,
+    TiDb,
 }
 
 pub fn variable(name: &str) -> String {
@@ -41,8 +42,17 @@ impl Server {
             Self::MySql => "TIDEWAY_TEST_MYSQL1_PORT",
             Self::OtherMySql => "TIDEWAY_TEST_MYSQL2_PORT",
             Self::MariaDb => "TIDEWAY_TEST_MARIADB_PORT",
+            Self::TiDb => "TIDEWAY_TEST_TIDB_PORT",
         };
         variable(name).parse().expect("a port")
+    }
+
+    /// Password of root.
+    pub fn root_password(self) -> String {
+        variable(match self {
+            Self::TiDb => "TIDEWAY_TEST_TIDB_PASSWORD",
+            _ => "TIDEWAY_TEST_ROOT_PASSWORD",
+        })
     }
 
     pub async fn connect(self) -> Conn {
@@ -50,7 +60,7 @@ impl Server {
             .ip_or_hostname("127.0.0.1")
             .tcp_port(self.port())
             .user(Some("root"))
-            .pass(Some(variable("TIDEWAY_TEST_ROOT_PASSWORD")))
+            .pass(Some(self.root_password()))
             .prefer_socket(false)
             .setup(vec![
                 "SET NAMES utf8mb4".to_owned(),
@@ -120,13 +130,13 @@ impl Scenario {
     }
 
     pub fn write_source(&self, server: Server, aurora: bool) {
-        let (user, password) = if aurora {
+        let (user, password) = if aurora && server != Server::TiDb {
             (
                 variable("TIDEWAY_TEST_AURORA_USER"),
                 variable("TIDEWAY_TEST_AURORA_PASSWORD"),
             )
         } else {
-            ("root".to_owned(), variable("TIDEWAY_TEST_ROOT_PASSWORD"))
+            ("root".to_owned(), server.root_password())
         };
         self.write(
             "source.yaml",
