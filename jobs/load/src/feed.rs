@@ -20,13 +20,17 @@ use crate::error::{LoadError, Result};
 use crate::rows::Rows;
 use tideway_mysql::schema::TableName;
 
-/// Bytes of a piece: what one packet carries.
-pub const PIECE: usize = 1 << 20;
+/// Bytes of text that go through the channel at a time.
+const PIECE: usize = 1 << 20;
+
+/// Bytes of a packet. The driver copies each into a buffer of a pool that keeps up to 128 of them
+/// for the whole process, as large as the largest packet was: small packets, small pool.
+const PACKET: usize = 64 << 10;
 
 /// Pieces that may wait in the channel.
 const WAITING: usize = 2;
 
-/// Text for one packet. The rows are counted in the piece that ends them.
+/// Some text. The rows are counted in the piece that ends them.
 struct Piece {
     text: Bytes,
     rows: u64,
@@ -107,28 +111,36 @@ impl Feed {
     pub fn statement(&self, limit: u64, sent: Arc<Sent>) -> BoxStream<'static, io::Result<Bytes>> {
         let pieces = Arc::clone(&self.pieces);
         let failure = Arc::clone(&self.failure);
-        stream::unfold(true, move |whole| {
+        // What is left of a piece, and whether it ends a row.
+        let begin = (Bytes::new(), true);
+        stream::unfold(begin, move |(mut rest, mut whole)| {
             let (pieces, failure, sent) = (
                 Arc::clone(&pieces),
                 Arc::clone(&failure),
                 Arc::clone(&sent),
             );
             async move {
-                if whole && sent.bytes() >= limit {
-                    return None;
+                if rest.is_empty() {
+                    if whole && sent.bytes() >= limit {
+                        return None;
+                    }
+                    let Some(piece) = pieces.lock().await.recv().await else {
+                        let failed = failure
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .is_some();
+                        let error = io::Error::other("the rows cannot be read");
+                        return failed.then(|| (Err(error), (rest, true)));
+                    };
+                    sent.rows.fetch_add(piece.rows, Ordering::AcqRel);
+                    sent.bytes
+                        .fetch_add(piece.text.len() as u64, Ordering::AcqRel);
+                    sent.warnings.fetch_add(piece.warnings, Ordering::AcqRel);
+                    whole = piece.rows > 0;
+                    rest = piece.text;
                 }
-                let Some(piece) = pieces.lock().await.recv().await else {
-                    let failed = failure
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .is_some();
-                    return failed
-                        .then(|| (Err(io::Error::other("the rows cannot be read")), true));
-                };
-                sent.rows.fetch_add(piece.rows, Ordering::AcqRel);
-                sent.bytes.fetch_add(piece.text.len() as u64, Ordering::AcqRel);
-                sent.warnings.fetch_add(piece.warnings, Ordering::AcqRel);
-                Some((Ok(piece.text), piece.rows > 0))
+                let packet = rest.split_to(rest.len().min(PACKET));
+                Some((Ok(packet), (rest, whole)))
             }
         })
         .boxed()
@@ -172,12 +184,12 @@ async fn produce(
     Ok(())
 }
 
-/// Sends text in packets, so that a long row is not waited for as a whole; `false` when nobody
+/// Sends text in parts, so that a long row is not waited for as a whole; `false` when nobody
 /// listens any more, as the transaction failed.
 async fn send(pieces: &mpsc::Sender<Piece>, text: Vec<u8>, rows: u64, warnings: u64) -> bool {
     let mut rest = Bytes::from(text);
     while !rest.is_empty() {
-        let text = rest.split_to(rest.len().min(2 * PIECE));
+        let text = rest.split_to(rest.len().min(PIECE + PIECE / 2));
         let last = rest.is_empty();
         let piece = Piece {
             text,

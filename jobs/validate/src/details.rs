@@ -102,7 +102,7 @@ pub async fn by_key(
         details.settled.1 += before.1 - theirs.len() as u64;
         let put: Vec<String> = ours
             .iter()
-            .map(|(source, row)| put("REPLACE", &sides.sources[*source], &sides.target, &row.values, 1))
+            .map(|(source, row)| put("REPLACE", &sides.sources[*source], &sides.target, &row.values))
             .collect();
         let mut theirs = theirs.into_iter();
         for (_, row) in &ours {
@@ -237,30 +237,25 @@ fn delete_by_key(target: &SideTable, key: &[String]) -> String {
     )
 }
 
-/// A statement that puts a row of the source into the target, `times` times.
+/// A statement that puts a row of the source into the target.
 pub(crate) fn put(
     verb: &str,
     source: &SideTable,
     target: &SideTable,
     values: &[Value],
-    times: u64,
 ) -> String {
     let flavor = target.server.info().flavor;
-    let mut names = Vec::new();
-    let mut literals = Vec::new();
+    let mut names = String::new();
+    let mut literals = String::new();
     for ((ours, theirs), value) in source.own.iter().zip(&target.own).zip(values) {
         // What the target computes itself takes no value.
         if theirs.generated == Generated::None {
-            names.push(sql::ident(&theirs.name));
-            literals.push(literal::write(ours, flavor, value));
+            let comma = if names.is_empty() { "" } else { "," };
+            names += comma;
+            names += &sql::ident(&theirs.name);
+            literals += comma;
+            literals += &literal::write(ours, flavor, value);
         }
     }
-    let row = format!("({})", literals.join(","));
-    let rows = vec![row; usize::try_from(times).unwrap_or(usize::MAX)];
-    format!(
-        "{verb} INTO {} ({}) VALUES {}",
-        sql::qualified(&target.def.name),
-        names.join(","),
-        rows.join(",")
-    )
+    format!("{verb} INTO {} ({names}) VALUES ({literals})", sql::qualified(&target.def.name))
 }

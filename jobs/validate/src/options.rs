@@ -22,6 +22,15 @@ pub struct Args {
         value_parser = clap::value_parser!(u32).range(1..=100_000)
     )]
     pub max_differences: u32,
+
+    /// Compare so many rows of a table at a time (default: as the dump cut it, else about 64 MiB)
+    #[arg(
+        long,
+        env = "TIDEWAY_RANGE_ROWS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub range_rows: Option<u64>,
 }
 
 impl JobArgs for Args {

@@ -31,6 +31,26 @@ const RANGE_BYTES: u64 = 64 << 20;
 /// At least and at most so many rows make a range.
 const RANGE_ROWS: (u64, u64) = (1_000, 200_000);
 
+/// How large a table is, by the server's estimate, and a range should be.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Rows of the table.
+    pub rows: u64,
+    /// Bytes of the table.
+    pub bytes: u64,
+    /// Rows of a range, when somebody said so.
+    pub per_range: Option<u64>,
+}
+
+impl Size {
+    fn rows_per_range(self) -> u64 {
+        self.per_range.unwrap_or_else(|| {
+            let row = (self.bytes / self.rows.max(1)).max(1);
+            (RANGE_BYTES / row).clamp(RANGE_ROWS.0, RANGE_ROWS.1)
+        })
+    }
+}
+
 /// The ranges between `bounds`.
 #[must_use]
 pub fn between(key: &[String], bounds: Vec<Vec<KeyValue>>) -> Vec<Range> {
@@ -76,14 +96,13 @@ pub async fn walk(
     server: &Server,
     conn: &mut Conn,
     def: &TableDef,
-    rows: u64,
-    bytes: u64,
+    size: Size,
 ) -> Result<Vec<Range>> {
     let Some(key) = def.chunk_key() else {
         return Ok(vec![Range::default()]);
     };
     let names: Vec<String> = key.iter().map(|column| column.name.clone()).collect();
-    let per_range = (RANGE_BYTES / (bytes / rows.max(1)).max(1)).clamp(RANGE_ROWS.0, RANGE_ROWS.1);
+    let per_range = size.rows_per_range();
     let list: Vec<String> = key.iter().map(|column| select_expr(column)).collect();
     let order: Vec<String> = names.iter().map(|name| sql::ident(name)).collect();
     let mut bounds: Vec<Vec<KeyValue>> = Vec::new();

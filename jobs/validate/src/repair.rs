@@ -74,6 +74,14 @@ impl<'a> Repair<'a> {
     /// Those of staging.
     pub async fn statement(&mut self, statement: &str) -> Result<()> {
         self.begin();
+        if statement.len() as u64 > self.target.max_allowed_packet {
+            self.remark(&format!(
+                "The next statement has {} bytes, more than the target's max_allowed_packet of {}: \
+                 raise it there and in the client first",
+                statement.len(),
+                self.target.max_allowed_packet
+            ));
+        }
         self.text += statement;
         self.text += ";\n";
         if self.text.len() >= PART_BYTES { self.flush().await } else { Ok(()) }

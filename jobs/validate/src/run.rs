@@ -81,8 +81,11 @@ async fn compare(
         sources.push(tables::open_source(job, source, server).await?);
     }
     let target = job.target_server(connections + 2).await?;
-    let one_process = job.worker.count == 1;
-    let tables = tables::find(&resolved, &sources, &target, one_process).await?;
+    let options = tables::Options {
+        one_process: job.worker.count == 1,
+        range_rows: args.range_rows,
+    };
+    let tables = tables::find(&resolved, &sources, &target, options).await?;
     // Tables that meet in one target table are read on a connection each: with many of them
     // fewer ranges are compared at once.
     let meeting = tables.iter().map(TableJob::members).max().unwrap_or(1).max(1);
@@ -203,7 +206,7 @@ impl Compared<'_> {
         let found = if table.keyed() {
             details::by_key(sides, missing, extra, list, repair, stop).await?
         } else {
-            keyless::by_hash(sides, missing, extra, repair, stop).await?
+            keyless::by_hash(sides, missing, extra, list, repair, stop).await?
         };
         report.rows = found.rows;
         report.counts = found.counts;

@@ -165,7 +165,7 @@ impl SideTable {
         let found: Option<(u64, Option<String>)> =
             conn.exec_first(statement, ()).await.map_err(|e| self.server.error(what(), e))?;
         let (rows, hashes) = found.unwrap_or_default();
-        Ok(Sum { rows, hashes: self.number(hashes, &what())? })
+        Ok(Sum { rows, hashes: self.number(hashes.as_deref(), &what())? })
     }
 
     /// Count and sum of a range by the first three hexadecimal digits of the server's hash.
@@ -201,7 +201,7 @@ impl SideTable {
             let Some(index) = index else {
                 return Err(self.answer(&what(), format!("`{digits}` is no part of a hash")));
             };
-            sums[index] = Sum { rows, hashes: self.number(hashes, &what())? };
+            sums[index] = Sum { rows, hashes: self.number(hashes.as_deref(), &what())? };
         }
         Ok(sums)
     }
@@ -281,13 +281,18 @@ impl SideTable {
         ))
     }
 
-    fn number(&self, text: Option<String>, what: &str) -> Result<u128> {
-        match text {
-            None => Ok(0),
-            Some(text) => {
-                text.parse().map_err(|_| self.answer(what, format!("`{text}` is no sum")))
-            }
-        }
+    fn number(&self, text: Option<&str>, what: &str) -> Result<u128> {
+        checksum::read_sum(text).ok_or_else(|| {
+            let found = text.unwrap_or_default();
+            self.answer(
+                what,
+                format!(
+                    "the sum of its hashes is {found}: some row is longer than the server's \
+                     max_allowed_packet of {}; raise it",
+                    self.server.info().max_allowed_packet
+                ),
+            )
+        })
     }
 
     fn answer(&self, what: &str, message: String) -> Error {

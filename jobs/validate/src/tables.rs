@@ -17,6 +17,15 @@ use crate::report::Finding;
 use crate::side::SideTable;
 use crate::unit::Sides;
 
+/// What decides how tables are cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// This process compares all ranges.
+    pub one_process: bool,
+    /// Rows of a range, where the dump's plan does not say.
+    pub range_rows: Option<u64>,
+}
+
 /// A source that takes part.
 pub struct Source {
     /// Its id in the task.
@@ -96,7 +105,7 @@ pub async fn find(
     resolved: &[&ResolvedSource],
     sources: &[Source],
     target: &Server,
-    one_process: bool,
+    options: Options,
 ) -> Result<Vec<TableJob>> {
     let mut groups: BTreeMap<TableName, Vec<Member>> = BTreeMap::new();
     let mut gone: BTreeMap<TableName, (usize, String)> = BTreeMap::new();
@@ -120,7 +129,7 @@ pub async fn find(
     for (name, members) in groups {
         gone.remove(&name);
         let def = read_table(&mut conn, target.info(), &name).await?;
-        jobs.push(table_job(name, members, sources, def, target, one_process).await?);
+        jobs.push(table_job(name, members, sources, def, target, options).await?);
     }
     for (name, (source, label)) in gone {
         if read_table(&mut conn, target.info(), &name).await?.is_some() {
@@ -148,7 +157,8 @@ async fn members(
     let mut members = Vec::new();
     for listing in list(&mut conn).await? {
         let name = &listing.name;
-        if listing.kind != Kind::BaseTable || !resolved.filter.includes(&name.schema, &name.table) {
+        let is_table = matches!(listing.kind, Kind::BaseTable | Kind::SystemVersioned);
+        if !is_table || !resolved.filter.includes(&name.schema, &name.table) {
             continue;
         }
         let Some(def) = read_table(&mut conn, source.server.info(), name).await? else {
@@ -188,7 +198,7 @@ async fn table_job(
     sources: &[Source],
     target_def: Option<TableDef>,
     target: &Server,
-    one_process: bool,
+    options: Options,
 ) -> Result<TableJob> {
     let first = members.iter().map(|member| member.source).min().unwrap_or_default();
     let labels = members
@@ -230,7 +240,7 @@ async fn table_job(
     }
     job.estimated_rows = members.iter().map(|member| member.rows).sum();
     job.estimated_bytes = members.iter().map(|member| member.bytes).sum();
-    job.ranges = ranges_of(&members, sources, &target_def, target, one_process).await?;
+    job.ranges = ranges_of(&members, sources, &target_def, target, options).await?;
     let mut sides = Vec::with_capacity(members.len());
     for member in members {
         let source = &sources[member.source];
@@ -262,7 +272,7 @@ async fn ranges_of(
     sources: &[Source],
     target_def: &TableDef,
     target: &Server,
-    one_process: bool,
+    options: Options,
 ) -> Result<Vec<Range>> {
     let whole = || vec![Range::default()];
     let Some(member) = members.first() else {
@@ -282,7 +292,14 @@ async fn ranges_of(
         if usable {
             let mut conn = server.conn().await?;
             let walked =
-                ranges::walk(server, &mut conn, &member.def, member.rows, member.bytes).await?;
+                {
+                    let size = ranges::Size {
+                        rows: member.rows,
+                        bytes: member.bytes,
+                        per_range: options.range_rows,
+                    };
+                    ranges::walk(server, &mut conn, &member.def, size).await?
+                };
             found = Some(walked);
         }
     }
@@ -298,7 +315,7 @@ async fn ranges_of(
         })
     });
     let same_flavor = server.info().flavor == target.info().flavor;
-    if !columns::sorts_alike(&key, &defs, target_def) || (text && !same_flavor && !one_process) {
+    if !columns::sorts_alike(&key, &defs, target_def) || (text && !same_flavor && !options.one_process) {
         return Ok(whole());
     }
     Ok(ranges)

@@ -204,3 +204,70 @@ async fn killed_before_its_report_it_runs_again() {
     assert_eq!(stored, reports[0]);
     pair.clean().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_plan_the_index_is_walked() {
+    let pair = Pair::new(Server::MySql1, Server::TiDb).await;
+    let text = format!("INSERT INTO text SELECT CONCAT(CHAR(65 + n % 26), n), n FROM {NUMBERS}");
+    let pairs = format!("INSERT INTO pairs SELECT n % 3, n, x'00' FROM {NUMBERS}");
+    let dates = format!("INSERT INTO dates SELECT '2020-01-01' + INTERVAL n HOUR, n / 9 FROM {NUMBERS}");
+    let bytes = format!("INSERT INTO bytes SELECT UNHEX(SUBSTRING(SHA2(n, 256), 1, 16)), n FROM {NUMBERS}");
+    let other = format!("INSERT INTO other SELECT CONCAT('k', n), n FROM {NUMBERS}");
+    pair.both(&[
+        "CREATE TABLE text (k VARCHAR(20) COLLATE utf8mb4_bin PRIMARY KEY, v INT)",
+        &text,
+        "CREATE TABLE pairs (a INT, b INT, v BLOB, PRIMARY KEY (a, b))",
+        &pairs,
+        "CREATE TABLE dates (d DATETIME(3) PRIMARY KEY, v DECIMAL(20,10))",
+        &dates,
+        "CREATE TABLE bytes (k BINARY(16) PRIMARY KEY, v INT)",
+        &bytes,
+    ])
+    .await;
+    pair.source(0, &["CREATE TABLE other (k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT)", &other]).await;
+    pair.target(&["CREATE TABLE other (k VARCHAR(20) COLLATE utf8mb4_bin PRIMARY KEY, v INT)", &other]).await;
+    let small = ["--range-rows", "90", "--output", "json"];
+    let reports = pair.validate(&small).expect(0).reports();
+    for name in ["text", "pairs", "dates", "bytes", "other"] {
+        assert_eq!(table(&reports, name)["rows_source"], 1000, "{reports:#}");
+        assert_eq!(table(&reports, name)["rows_target"], 1000, "{reports:#}");
+    }
+    pair.target(&[
+        "UPDATE text SET v = -1 WHERE v % 100 = 3",
+        "UPDATE pairs SET v = x'01' WHERE b % 100 = 3",
+        "UPDATE dates SET v = -1 WHERE d IN ('2020-01-01 00:00:00', '2020-02-11 15:00:00')",
+        "UPDATE bytes SET v = -1 WHERE v % 100 = 3",
+        "UPDATE other SET v = -1 WHERE v % 100 = 3",
+    ])
+    .await;
+    let reports = pair.validate(&small).expect(4).reports();
+    for (name, different) in [("text", 10), ("pairs", 10), ("dates", 2), ("bytes", 10), ("other", 10)] {
+        let counts = &table(&reports, name)["counts"];
+        assert_eq!(counts, &json!({"different": different, "extra": 0, "missing": 0, "unlisted": 0}), "{name}");
+    }
+    pair.repair();
+    pair.assert_equal();
+    pair.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_dump_left_out_is_not_missed() {
+    let pair = Pair::new(Server::MySql1, Server::TiDb).await;
+    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY, v INT)", "CREATE TABLE n (id INT PRIMARY KEY)"])
+        .await;
+    pair.source(0, &["INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)", "INSERT INTO n VALUES (1)"])
+        .await;
+    pair.target(&["INSERT INTO t VALUES (2, 2), (3, 3)"]).await;
+    let mut t = table_plan(&pair, "t", &["id"], json!([]));
+    t.where_clause = Some("v > 1".into());
+    let mut n = table_plan(&pair, "n", &["id"], json!([]));
+    n.no_data = true;
+    write_plan(&pair, server_uuid(Server::MySql1).await, vec![t, n]).await;
+    let ended = pair.validate(&[]).expect(0);
+    assert!(ended.stdout.contains("dump's --where"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("without data"), "{}", ended.stdout);
+    pair.target(&["DELETE FROM t WHERE id = 3"]).await;
+    let reports = pair.differences();
+    assert_eq!(table(&reports, "t")["counts"]["missing"], 1);
+    pair.clean().await;
+}

@@ -266,12 +266,11 @@ pub(crate) fn write_vector(bytes: &[u8], out: &mut Vec<u8>) {
 /// Bytes as hexadecimal digits.
 pub(crate) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.reserve(bytes.len() * 2);
-    for &byte in bytes {
-        out.extend_from_slice(&[
-            DIGITS[usize::from(byte >> 4)],
-            DIGITS[usize::from(byte & 15)],
-        ]);
+    let start = out.len();
+    out.resize(start + bytes.len() * 2, 0);
+    for (&byte, pair) in bytes.iter().zip(out[start..].chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
