@@ -70,9 +70,11 @@ class MySql:
     installer = staticmethod(install.mysql)
     _template_lock = threading.Lock()
 
-    def __init__(self, name, server_id):
+    def __init__(self, name, server_id, binlog=True):
         self.name = name
         self.server_id = server_id
+        # A target's binlog is read by nobody, and as large as all that was ever loaded.
+        self.binlog = "--log-bin=binlog" if binlog else "--skip-log-bin"
         self.ports = [name]
         self.data = paths.SID_DATA / name
 
@@ -109,7 +111,7 @@ class MySql:
             f"--port={ports[self.name]}", "--bind-address=127.0.0.1", f"--socket={self.data}.sock",
             f"--pid-file={self.data}.pid", "--secure-file-priv=NULL", "--mysqlx=0",
             f"--server-id={self.server_id}", "--gtid-mode=ON", "--enforce-gtid-consistency=ON",
-            "--log-bin=binlog", "--local-infile=ON", f"--max-allowed-packet={MAX_PACKET}",
+            self.binlog, "--local-infile=ON", f"--max-allowed-packet={MAX_PACKET}",
             f"--ssl-ca={tls}/ca.pem", f"--ssl-cert={tls}/server-cert.pem", f"--ssl-key={tls}/server-key.pem",
             "--innodb-buffer-pool-size=1G", "--innodb-redo-log-capacity=1G", "--binlog-expire-logs-seconds=86400",
             # Nobody pulls the plug of a test server; its data may be a second old then.
@@ -256,7 +258,7 @@ ALL = {
     for server in (
         MySql("mysql1", 11),
         MySql("mysql2", 12),
-        MySql("mysql-target", 21),
+        MySql("mysql-target", 21, binlog=False),
         MariaDb(),
         TiDb(),
         MinIo(),

@@ -167,7 +167,10 @@ async fn read_or_abandon(
             Ok(files)
         }
         Err(failure) => {
-            if let Ok(mut killer) = source.server.conn().await {
+            // Not on TiDB, where a KILL can take the whole server down.
+            if !source.is_tidb()
+                && let Ok(mut killer) = source.server.conn().await
+            {
                 // Refused or too late: then the rest is read after all.
                 let _ = killer.query_drop(format!("KILL {id}")).await;
             }

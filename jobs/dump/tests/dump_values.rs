@@ -108,9 +108,9 @@ async fn a_value_beyond_the_budget_is_named() {
         "--memory",
     ]);
     assert!(scenario.manifest().await.is_none());
-    assert!(scenario.data_files().is_empty());
     scenario.run(&[]).expect(0);
     scenario.assert_table("big").await;
+    scenario.assert_tidy().await;
     scenario.clean().await;
 }
 

@@ -58,7 +58,7 @@ fn table_plan(pair: &Pair, table: &str, key: &[&str], bounds: serde_json::Value)
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plans_ranges_hold_every_row_once() {
     let pair = Pair::new(Server::MySql1, Server::TiDb).await;
-    let fill = format!("INSERT INTO t SELECT n, REPEAT('x', 20), n / 7 FROM {NUMBERS}");
+    let fill = format!("INSERT INTO t SELECT n, REPEAT('x', 20), n * 0.5 FROM {NUMBERS}");
     let text = format!("INSERT INTO s SELECT CONCAT('k', n), n FROM {NUMBERS}");
     pair.both(&[
         "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20), d DOUBLE)",
@@ -210,7 +210,7 @@ async fn without_a_plan_the_index_is_walked() {
     let pair = Pair::new(Server::MySql1, Server::TiDb).await;
     let text = format!("INSERT INTO text SELECT CONCAT(CHAR(65 + n % 26), n), n FROM {NUMBERS}");
     let pairs = format!("INSERT INTO pairs SELECT n % 3, n, x'00' FROM {NUMBERS}");
-    let dates = format!("INSERT INTO dates SELECT '2020-01-01' + INTERVAL n HOUR, n / 9 FROM {NUMBERS}");
+    let dates = format!("INSERT INTO dates SELECT '2020-01-01' + INTERVAL n HOUR, n * 1.5 FROM {NUMBERS}");
     let bytes = format!("INSERT INTO bytes SELECT UNHEX(SUBSTRING(SHA2(n, 256), 1, 16)), n FROM {NUMBERS}");
     let other = format!("INSERT INTO other SELECT CONCAT('k', n), n FROM {NUMBERS}");
     pair.both(&[
