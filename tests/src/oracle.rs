@@ -28,14 +28,15 @@ pub async fn rows(conn: &mut Conn, schema: &str, table: &str, json: &[&str]) -> 
     assert!(!columns.is_empty(), "{schema}.{table} does not exist");
     let list: Vec<String> = columns
         .iter()
-        .map(|(name, kind)| match kind.as_str() {
-            "float" | "double" | "json" => format!("`{name}`"),
-            "bit" => format!("HEX(`{name}` + 0)"),
+        .map(|(name, kind)| (name.replace('`', "``"), name, kind))
+        .map(|(quoted, name, kind)| match kind.as_str() {
+            "float" | "double" | "json" => format!("`{quoted}`"),
+            "bit" => format!("HEX(`{quoted}` + 0)"),
             "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
-                format!("HEX(`{name}`)")
+                format!("HEX(`{quoted}`)")
             }
-            _ if json.contains(&name.as_str()) => format!("`{name}`"),
-            _ => format!("HEX(CONVERT(`{name}` USING utf8mb4))"),
+            _ if json.contains(&name.as_str()) => format!("`{quoted}`"),
+            _ => format!("HEX(CONVERT(`{quoted}` USING utf8mb4))"),
         })
         .collect();
     let sql = format!("SELECT {} FROM `{schema}`.`{table}`", list.join(", "));
@@ -46,7 +47,9 @@ pub async fn rows(conn: &mut Conn, schema: &str, table: &str, json: &[&str]) -> 
             .unwrap()
             .into_iter()
             .zip(&columns)
-            .map(|(value, (name, kind))| text(value, kind == "json" || json.contains(&name.as_str())))
+            .map(|(value, (name, kind))| {
+                text(value, kind == "json" || json.contains(&name.as_str()))
+            })
             .collect();
         *rows.entry(values).or_default() += 1;
     }
@@ -60,10 +63,32 @@ fn text(value: mysql_async::Value, json: bool) -> Option<String> {
         mysql_async::Value::Double(d) => Some(format!("d{:016x}", d.to_bits())),
         mysql_async::Value::Bytes(bytes) if json => {
             let parsed: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
-            Some(parsed.to_string())
+            Some(plain_numbers(parsed).to_string())
         }
         mysql_async::Value::Bytes(bytes) => Some(String::from_utf8(bytes).expect("HEX")),
         other => Some(format!("{other:?}")),
+    }
+}
+
+/// Servers print the double 1 as `1.0` or as `1`: one number, written in one way.
+fn plain_numbers(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            // Whole and small enough to be exact as an integer.
+            Some(f) if number.is_f64() && f.fract() == 0.0 && f.abs() < 9e15 =>
+            {
+                #[allow(clippy::cast_possible_truncation)]
+                Value::from(f as i64)
+            }
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(plain_numbers).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (name, plain_numbers(value)))
+            .collect(),
+        other => other,
     }
 }
 

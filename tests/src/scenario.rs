@@ -112,9 +112,12 @@ impl Scenario {
     #[must_use]
     pub fn job(&self, job: &str) -> Command {
         let mut command = Command::new(binary(&format!("tideway-{job}")));
-        command
-            .current_dir(self.folder.path())
-            .args(["--task", "task.yaml", "--staging", &self.staging]);
+        command.current_dir(self.folder.path()).args([
+            "--task",
+            "task.yaml",
+            "--staging",
+            &self.staging,
+        ]);
         for number in 1..=self.sources.len() {
             command.arg("--source").arg(format!("source{number}.yaml"));
         }

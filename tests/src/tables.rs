@@ -15,7 +15,7 @@ pub fn all_types() -> Vec<String> {
         c CHAR(10), v VARCHAR(200), tx TEXT, lt LONGTEXT,
         bin BINARY(8), vb VARBINARY(100), bl BLOB, lb LONGBLOB,
         e ENUM('a','b''c','ü','x,y') , s SET('one','two','drei'), j JSON,
-        g INT GENERATED ALWAYS AS (i + 1) VIRTUAL, gs VARCHAR(210) GENERATED ALWAYS AS (CONCAT(v, '!')) STORED,
+        g BIGINT GENERATED ALWAYS AS (i + 1) VIRTUAL, gs VARCHAR(210) GENERATED ALWAYS AS (CONCAT(v, '!')) STORED,
         UNIQUE KEY uv (v)
     ) DEFAULT CHARSET = utf8mb4";
     let columns = "(id,ti,tu,si,su,mi,mu,i,iu,bi,bu,d1,d2,d3,d4,d5,f,d,b1,b64,y,da,t0,t6,dt,dt3,dt6,ts,ts6,c,v,tx,lt,bin,vb,bl,lb,e,s,j)";
@@ -30,7 +30,10 @@ pub fn all_types() -> Vec<String> {
     vec![
         "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'".to_owned(),
         create.to_owned(),
-        format!("INSERT INTO all_types {columns} VALUES {}", rows.join(",\n")),
+        format!(
+            "INSERT INTO all_types {columns} VALUES {}",
+            rows.join(",\n")
+        ),
     ]
 }
 

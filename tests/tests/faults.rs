@@ -90,7 +90,9 @@ async fn a_missing_marker_is_named() {
 async fn load_before_dump_says_so() {
     let scenario = Scenario::new("early", &[Server::MySql1], Server::TiDb, Store::Local);
     scenario.fill(0, &small()).await;
-    run(&mut scenario.job("load")).expect(FAILED).says(&["dump"]);
+    run(&mut scenario.job("load"))
+        .expect(FAILED)
+        .says(&["dump"]);
     scenario.clean().await;
 }
 
@@ -170,7 +172,11 @@ async fn a_wrong_password_is_said_and_not_shown() {
     let ended = run(&mut scenario.job("dump"))
         .expect(CONFIG)
         .says(&["replica-01", "password"]);
-    assert!(!ended.stderr.contains("not-the-password"), "{}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("not-the-password"),
+        "{}",
+        ended.stderr
+    );
     scenario.clean().await;
 }
 
@@ -181,7 +187,10 @@ async fn an_untrusted_certificate_is_refused() {
     let plain = fs::read_to_string(scenario.path("source1.yaml")).unwrap();
     let with_ca = |file: &str| format!("{plain}  security:\n    ssl-ca: \"{file}\"\n");
     // A CA that signed nothing here: the servers' own certificate, taken as an authority, is none.
-    scenario.write("source1.yaml", &with_ca(&variable("TIDEWAY_TEST_OTHER_CA_FILE")));
+    scenario.write(
+        "source1.yaml",
+        &with_ca(&variable("TIDEWAY_TEST_OTHER_CA_FILE")),
+    );
     run(&mut scenario.job("dump"))
         .expect(CONFIG)
         .says(&["replica-01", "certificate"]);
@@ -196,9 +205,12 @@ async fn an_unknown_key_is_named_with_its_place() {
     let text = fs::read_to_string(scenario.path("task.yaml")).unwrap();
     scenario.write("task.yaml", &text.replace("task-mode", "taks-mode"));
     for job in ["precheck", "dump", "load", "validate"] {
-        run(&mut scenario.job(job))
-            .expect(CONFIG)
-            .says(&["task.yaml", "taks-mode", "task-mode", "2"]);
+        run(&mut scenario.job(job)).expect(CONFIG).says(&[
+            "task.yaml",
+            "taks-mode",
+            "task-mode",
+            "2",
+        ]);
     }
 }
 
@@ -220,7 +232,9 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        let _ = std::process::Command::new("umount")
+            .arg(self.0.path())
+            .status();
     }
 }
 
@@ -284,6 +298,8 @@ async fn a_difference_is_found_and_named() {
         .target
         .run(&[&format!("UPDATE `{name}`.t SET v = 'TWO' WHERE id = 2")])
         .await;
-    run(&mut scenario.job("validate")).expect(4).says(&["1 difference"]);
+    run(&mut scenario.job("validate"))
+        .expect(4)
+        .says(&["1 difference"]);
     scenario.clean().await;
 }

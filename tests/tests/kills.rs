@@ -136,7 +136,10 @@ async fn random_kills(target: Server) {
         run(&mut scenario.job("validate")).expect(0);
         assert_equal(&scenario).await;
         std::fs::remove_dir_all(&scenario.staging).unwrap();
-        println!("round {round}: killed dump {} and load {} times so far", counted[0], counted[1]);
+        println!(
+            "round {round}: killed dump {} and load {} times so far",
+            counted[0], counted[1]
+        );
     }
     scenario.clean().await;
 }

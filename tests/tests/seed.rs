@@ -35,9 +35,12 @@ async fn seed(target: Server, store: Store) {
     scenario.write("workflow.yaml", workflow);
     let tideway = || {
         let mut command = Command::new(binary("tideway"));
-        command
-            .current_dir(scenario.folder.path())
-            .args(["run", "workflow.yaml", "--staging", &scenario.staging]);
+        command.current_dir(scenario.folder.path()).args([
+            "run",
+            "workflow.yaml",
+            "--staging",
+            &scenario.staging,
+        ]);
         command
     };
     run(&mut tideway()).expect(0).says(&["no differences"]);

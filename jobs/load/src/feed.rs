@@ -114,11 +114,8 @@ impl Feed {
         // What is left of a piece, and whether it ends a row.
         let begin = (Bytes::new(), true);
         stream::unfold(begin, move |(mut rest, mut whole)| {
-            let (pieces, failure, sent) = (
-                Arc::clone(&pieces),
-                Arc::clone(&failure),
-                Arc::clone(&sent),
-            );
+            let (pieces, failure, sent) =
+                (Arc::clone(&pieces), Arc::clone(&failure), Arc::clone(&sent));
             async move {
                 if rest.is_empty() {
                     if whole && sent.bytes() >= limit {

@@ -99,7 +99,12 @@ fn connections(job: &Job, source: &ResolvedSource, dump: &Dump) -> usize {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let group = size(dump.manifest.max_row_group_bytes);
     let tables = dump.manifest.tables.iter();
-    let row = size(tables.map(|t| t.raw_bytes / t.rows.max(1)).max().unwrap_or(0));
+    let row = size(
+        tables
+            .map(|t| t.raw_bytes / t.rows.max(1))
+            .max()
+            .unwrap_or(0),
+    );
     let each = group
         .saturating_mul(2)
         .saturating_add(2 * BATCH + PIECES)

@@ -58,10 +58,16 @@ impl Columns {
                 }
                 continue;
             };
-            let mut sides = vec![Side { column: theirs, flavor: target.flavor }];
+            let mut sides = vec![Side {
+                column: theirs,
+                flavor: target.flavor,
+            }];
             for source in sources {
                 if let Some(column) = source.def.column(&column.name) {
-                    sides.push(Side { column, flavor: source.flavor });
+                    sides.push(Side {
+                        column,
+                        flavor: source.flavor,
+                    });
                 }
             }
             if sides.len() == sources.len() + 1 {
@@ -73,7 +79,10 @@ impl Columns {
             }
         }
         for column in &target.def.columns {
-            if sources.iter().all(|source| source.def.column(&column.name).is_none()) {
+            if sources
+                .iter()
+                .all(|source| source.def.column(&column.name).is_none())
+            {
                 columns.only_target.push(column.name.clone());
             }
         }
@@ -103,22 +112,26 @@ impl Columns {
             .collect();
         let everywhere = sources.iter().map(|source| source.def).chain([target]);
         let unique = everywhere.into_iter().all(|def| is_unique_by(def, &key));
-        let compared =
-            key.iter().all(|name| self.shared.iter().any(|column| column.name == *name));
+        let compared = key
+            .iter()
+            .all(|name| self.shared.iter().any(|column| column.name == *name));
         (unique && compared).then_some(key)
     }
 }
 
 fn is_unique_by(def: &TableDef, key: &[String]) -> bool {
-    def.keys.iter().filter(|candidate| candidate.unique).any(|candidate| {
-        candidate.parts.len() == key.len()
-            && candidate.parts.iter().all(|part| {
-                part.prefix.is_none()
-                    && part.column.as_ref().is_some_and(|column| {
-                        key.iter().any(|name| name.eq_ignore_ascii_case(column))
-                    })
-            })
-    })
+    def.keys
+        .iter()
+        .filter(|candidate| candidate.unique)
+        .any(|candidate| {
+            candidate.parts.len() == key.len()
+                && candidate.parts.iter().all(|part| {
+                    part.prefix.is_none()
+                        && part.column.as_ref().is_some_and(|column| {
+                            key.iter().any(|name| name.eq_ignore_ascii_case(column))
+                        })
+                })
+        })
 }
 
 /// Whether ranges of this key hold the same rows on both sides: a text column sorts as its
@@ -126,7 +139,11 @@ fn is_unique_by(def: &TableDef, key: &[String]) -> bool {
 #[must_use]
 pub fn sorts_alike(key: &[String], sources: &[&TableDef], target: &TableDef) -> bool {
     let collation = |column: &ColumnDef| {
-        if column.ty.is_text() { column.collation.as_ref().map(|c| c.to_ascii_lowercase()) } else { None }
+        if column.ty.is_text() {
+            column.collation.as_ref().map(|c| c.to_ascii_lowercase())
+        } else {
+            None
+        }
     };
     key.iter().all(|name| {
         let Some(theirs) = target.column(name) else {

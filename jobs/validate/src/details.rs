@@ -61,8 +61,11 @@ pub async fn by_key(
     // Rows that only the target has come first: their DELETE must stand before every REPLACE.
     let first: BTreeSet<&Vec<String>> = extra.iter().map(|entry| &entry.key).collect();
     let mut later: BTreeSet<&Vec<String>> = missing.iter().map(|entry| &entry.key).collect();
-    let only_extra: Vec<&Vec<String>> =
-        first.iter().copied().filter(|key| !later.contains(*key)).collect();
+    let only_extra: Vec<&Vec<String>> = first
+        .iter()
+        .copied()
+        .filter(|key| !later.contains(*key))
+        .collect();
     let mut listed = 0;
     for key in only_extra {
         if listed >= limit {
@@ -76,7 +79,9 @@ pub async fn by_key(
         for row in read(&sides.target, &mut target, key).await? {
             listed += 1;
             details.counts.extra += 1;
-            details.rows.push(difference(sides, RowKind::Extra, 1, key, None, Some(&row)));
+            details
+                .rows
+                .push(difference(sides, RowKind::Extra, 1, key, None, Some(&row)));
         }
         repair.statement(&delete_by_key(&sides.target, key)).await?;
     }
@@ -90,7 +95,10 @@ pub async fn by_key(
         let before = (ours.len() as u64, theirs.len() as u64);
         // Rows that both sides have as they are, one for one.
         ours.retain(|(_, row)| {
-            match theirs.iter().position(|other| other.compared == row.compared) {
+            match theirs
+                .iter()
+                .position(|other| other.compared == row.compared)
+            {
                 Some(index) => {
                     theirs.swap_remove(index);
                     false
@@ -102,23 +110,38 @@ pub async fn by_key(
         details.settled.1 += before.1 - theirs.len() as u64;
         let put: Vec<String> = ours
             .iter()
-            .map(|(source, row)| put("REPLACE", &sides.sources[*source], &sides.target, &row.values))
+            .map(|(source, row)| {
+                put(
+                    "REPLACE",
+                    &sides.sources[*source],
+                    &sides.target,
+                    &row.values,
+                )
+            })
             .collect();
         let mut theirs = theirs.into_iter();
         for (_, row) in &ours {
             listed += 1;
             let other = theirs.next();
-            let kind = if other.is_some() { RowKind::Different } else { RowKind::Missing };
+            let kind = if other.is_some() {
+                RowKind::Different
+            } else {
+                RowKind::Missing
+            };
             match kind {
                 RowKind::Different => details.counts.different += 1,
                 _ => details.counts.missing += 1,
             }
-            details.rows.push(difference(sides, kind, 1, key, Some(row), other.as_ref()));
+            details
+                .rows
+                .push(difference(sides, kind, 1, key, Some(row), other.as_ref()));
         }
         for row in theirs {
             listed += 1;
             details.counts.extra += 1;
-            details.rows.push(difference(sides, RowKind::Extra, 1, key, None, Some(&row)));
+            details
+                .rows
+                .push(difference(sides, RowKind::Extra, 1, key, None, Some(&row)));
         }
         for statement in put {
             repair.statement(&statement).await?;
@@ -134,7 +157,12 @@ async fn read_sources(
 ) -> Result<Vec<(usize, FullRow)>> {
     let mut rows = Vec::new();
     for (index, (side, conn)) in sides.sources.iter().zip(conns).enumerate() {
-        rows.extend(read(side, conn, key).await?.into_iter().map(|row| (index, row)));
+        rows.extend(
+            read(side, conn, key)
+                .await?
+                .into_iter()
+                .map(|row| (index, row)),
+        );
     }
     Ok(rows)
 }
@@ -150,10 +178,10 @@ async fn read(side: &SideTable, conn: &mut Conn, key: &[String]) -> Result<Vec<F
         select_list(side),
         sql::qualified(&side.def.name)
     );
-    let rows: Vec<Row> = conn
-        .exec(statement, ())
-        .await
-        .map_err(|e| side.server.error(format!("read a row of {}", side.def.name), e))?;
+    let rows: Vec<Row> = conn.exec(statement, ()).await.map_err(|e| {
+        side.server
+            .error(format!("read a row of {}", side.def.name), e)
+    })?;
     Ok(rows.into_iter().map(|row| full_row(side, row, 0)).collect())
 }
 
@@ -171,8 +199,15 @@ pub(crate) fn select_list(side: &SideTable) -> String {
 /// Takes a row apart that begins with `skip` other values.
 pub(crate) fn full_row(side: &SideTable, row: Row, skip: usize) -> FullRow {
     let flavor = side.server.info().flavor;
-    let mut cells = row.unwrap_raw().into_iter().skip(skip).map(|cell| cell.unwrap_or(Value::NULL));
-    let mut full = FullRow { values: Vec::new(), compared: Vec::new() };
+    let mut cells = row
+        .unwrap_raw()
+        .into_iter()
+        .skip(skip)
+        .map(|cell| cell.unwrap_or(Value::NULL));
+    let mut full = FullRow {
+        values: Vec::new(),
+        compared: Vec::new(),
+    };
     for shared in &side.columns.shared {
         let value = cells.next().unwrap_or(Value::NULL);
         full.compared.push(if shared.compare.on_client() {
@@ -198,10 +233,17 @@ pub(crate) fn difference(
 ) -> RowDifference {
     let columns = &sides.target.columns;
     let names = columns.key.as_deref().unwrap_or_default();
-    let key: BTreeMap<String, String> =
-        names.iter().zip(key).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let key: BTreeMap<String, String> = names
+        .iter()
+        .zip(key)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let shown = |side: &SideTable, row: Option<&FullRow>, index: usize| {
-        literal::shown(side.own.get(index)?, row?.values.get(index)?, SHOWN_CHARACTERS)
+        literal::shown(
+            side.own.get(index)?,
+            row?.values.get(index)?,
+            SHOWN_CHARACTERS,
+        )
     };
     let mut found = Vec::new();
     for (index, column) in columns.shared.iter().enumerate() {
@@ -212,11 +254,19 @@ pub(crate) fn difference(
         }
         found.push(ColumnDifference {
             column: column.name.clone(),
-            source: sides.sources.first().and_then(|side| shown(side, source, index)),
+            source: sides
+                .sources
+                .first()
+                .and_then(|side| shown(side, source, index)),
             target: shown(&sides.target, target, index),
         });
     }
-    RowDifference { kind, rows, key, columns: found }
+    RowDifference {
+        kind,
+        rows,
+        key,
+        columns: found,
+    }
 }
 
 fn key_condition(side: &SideTable, key: &[String]) -> String {
@@ -238,12 +288,7 @@ fn delete_by_key(target: &SideTable, key: &[String]) -> String {
 }
 
 /// A statement that puts a row of the source into the target.
-pub(crate) fn put(
-    verb: &str,
-    source: &SideTable,
-    target: &SideTable,
-    values: &[Value],
-) -> String {
+pub(crate) fn put(verb: &str, source: &SideTable, target: &SideTable, values: &[Value]) -> String {
     let flavor = target.server.info().flavor;
     let mut names = String::new();
     let mut literals = String::new();
@@ -257,5 +302,8 @@ pub(crate) fn put(
             literals += &literal::write(ours, flavor, value);
         }
     }
-    format!("{verb} INTO {} ({names}) VALUES ({literals})", sql::qualified(&target.def.name))
+    format!(
+        "{verb} INTO {} ({names}) VALUES ({literals})",
+        sql::qualified(&target.def.name)
+    )
 }

@@ -19,20 +19,30 @@ pub fn render(report: &Report) -> String {
          <style>{STYLE}</style></head><body><h1>{title}</h1>\
          <p>{source} compared with {target}, {start} to {end} UTC{share}.</p>\
          <p class=\"{class}\"><strong>{text}</strong></p>",
-        title = escape(&format!("Validation of {}, source {}", report.task, report.source)),
+        title = escape(&format!(
+            "Validation of {}, source {}",
+            report.task, report.source
+        )),
         source = escape(&report.servers.source),
         target = escape(&report.servers.target),
         start = report.started_at.format("%Y-%m-%d %H:%M:%S"),
         end = report.finished_at.format("%H:%M:%S"),
         share = if report.workers > 1 {
-            format!(" (worker {} of {}: its share of the rows)", report.worker, report.workers)
+            format!(
+                " (worker {} of {}: its share of the rows)",
+                report.worker, report.workers
+            )
         } else {
             String::new()
         },
     );
     out += "<table><tr><th>Table<th>Source<th>Rows source<th>Rows target<th>Result</tr>";
     for table in &report.tables {
-        let class = if table.differences() == 0 { "good" } else { "bad" };
+        let class = if table.differences() == 0 {
+            "good"
+        } else {
+            "bad"
+        };
         // Writing to a String cannot fail.
         let _ = write!(
             out,
@@ -63,7 +73,11 @@ fn details(table: &TableReport, out: &mut String) {
     if table.rows.is_empty() && table.notes.is_empty() {
         return;
     }
-    let _ = write!(out, "<h2>{}</h2>", escape(&format!("{}.{}", table.schema, table.table)));
+    let _ = write!(
+        out,
+        "<h2>{}</h2>",
+        escape(&format!("{}.{}", table.schema, table.table))
+    );
     for note in &table.notes {
         let _ = write!(out, "<p>{}</p>", escape(note));
     }
@@ -78,7 +92,11 @@ fn details(table: &TableReport, out: &mut String) {
             RowKind::Different => "different",
         };
         let key: Vec<String> = row.key.iter().map(|(c, v)| format!("{c} = {v}")).collect();
-        let times = if row.rows > 1 { format!(" × {}", row.rows) } else { String::new() };
+        let times = if row.rows > 1 {
+            format!(" × {}", row.rows)
+        } else {
+            String::new()
+        };
         let _ = write!(
             out,
             "<tr><td rowspan={}>{kind}{times} <code>{}</code>",

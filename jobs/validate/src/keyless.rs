@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use mysql_async::prelude::Queryable;
 use mysql_async::Value;
+use mysql_async::prelude::Queryable;
 use tideway_mysql::checksum::{self, Compare, Hash};
 use tideway_mysql::sql;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,14 @@ pub async fn by_hash(
             found.counts.extra += entry.rows;
             let row = &row;
             let kind = RowKind::Extra;
-            found.rows.push(details::difference(sides, kind, entry.rows, &[], None, Some(row)));
+            found.rows.push(details::difference(
+                sides,
+                kind,
+                entry.rows,
+                &[],
+                None,
+                Some(row),
+            ));
             repair.statement(&delete(&sides.target, &entry, row)).await
         })
         .await?;
@@ -67,7 +74,9 @@ pub async fn by_hash(
                 }
                 if times < entry.rows {
                     let left = entry.rows - times;
-                    repair.remark(&format!("{left} times more: validate again after this repair"));
+                    repair.remark(&format!(
+                        "{left} times more: validate again after this repair"
+                    ));
                 }
                 Ok(())
             })
@@ -88,8 +97,10 @@ async fn read(
     if wanted.is_empty() {
         return Ok(());
     }
-    let hashes: Vec<String> =
-        wanted.values().map(|entry| format!("'{}'", hex::encode(entry.server))).collect();
+    let hashes: Vec<String> = wanted
+        .values()
+        .map(|entry| format!("'{}'", hex::encode(entry.server)))
+        .collect();
     let condition = format!("{} IN ({})", side.row_expr(), hashes.join(","));
     let statement = format!(
         "SELECT UNHEX({}),{}{}",
@@ -122,7 +133,11 @@ async fn read(
 /// Deletes as many rows equal to this one as are too many. The target itself computes the hash;
 /// columns outside of it are compared beside it.
 fn delete(target: &SideTable, entry: &Entry, row: &FullRow) -> String {
-    let mut conditions = vec![format!("{}='{}'", target.row_expr(), hex::encode(entry.server))];
+    let mut conditions = vec![format!(
+        "{}='{}'",
+        target.row_expr(),
+        hex::encode(entry.server)
+    )];
     let flavor = target.server.info().flavor;
     for index in target.client_columns() {
         let (Some(own), Some(value)) = (target.own.get(index), row.values.get(index)) else {
@@ -148,5 +163,8 @@ fn delete(target: &SideTable, entry: &Entry, row: &FullRow) -> String {
 }
 
 fn by_id(entries: &[Entry]) -> HashMap<RowId, Entry> {
-    entries.iter().map(|entry| (entry.id, entry.clone())).collect()
+    entries
+        .iter()
+        .map(|entry| (entry.id, entry.clone()))
+        .collect()
 }

@@ -41,5 +41,9 @@ use tokio_util::sync::CancellationToken;
 
 /// `Err(Stopped)` once a stop was asked for.
 pub(crate) fn check(stop: &CancellationToken) -> Result<()> {
-    if stop.is_cancelled() { Err(Error::Stopped) } else { Ok(()) }
+    if stop.is_cancelled() {
+        Err(Error::Stopped)
+    } else {
+        Ok(())
+    }
 }

@@ -61,7 +61,11 @@ pub fn shown(column: &ColumnDef, value: &Value, limit: usize) -> Option<String> 
             _ => {
                 let end = bytes.len().min(limit / 2);
                 let more = if end < bytes.len() { "…" } else { "" };
-                return Some(format!("0x{}{more} ({} bytes)", hex::encode(&bytes[..end]), bytes.len()));
+                return Some(format!(
+                    "0x{}{more} ({} bytes)",
+                    hex::encode(&bytes[..end]),
+                    bytes.len()
+                ));
             }
         },
         Value::Date(..) | Value::Time(..) => value.as_sql(true),

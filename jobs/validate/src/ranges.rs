@@ -57,10 +57,18 @@ pub fn between(key: &[String], bounds: Vec<Vec<KeyValue>>) -> Vec<Range> {
     let mut ranges = Vec::with_capacity(bounds.len() + 1);
     let mut lower = None;
     for bound in bounds {
-        ranges.push(Range { key: key.to_vec(), lower, upper: Some(bound.clone()) });
+        ranges.push(Range {
+            key: key.to_vec(),
+            lower,
+            upper: Some(bound.clone()),
+        });
         lower = Some(bound);
     }
-    ranges.push(Range { key: key.to_vec(), lower, upper: None });
+    ranges.push(Range {
+        key: key.to_vec(),
+        lower,
+        upper: None,
+    });
     ranges
 }
 
@@ -78,7 +86,12 @@ pub fn of_plan(plan: &TablePlan, def: &TableDef) -> Result<Option<Vec<Range>>> {
     let bounds: Result<Vec<Vec<KeyValue>>, _> = plan
         .bounds
         .iter()
-        .map(|bound| bound.iter().map(|v| serde_json::from_value(v.clone())).collect())
+        .map(|bound| {
+            bound
+                .iter()
+                .map(|v| serde_json::from_value(v.clone()))
+                .collect()
+        })
         .collect();
     let bounds = bounds.map_err(|error| Error::Document {
         what: format!("the plan of the dump, bounds of {}", def.name),

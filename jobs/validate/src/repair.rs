@@ -53,7 +53,15 @@ impl<'a> Repair<'a> {
         target: &'a ServerInfo,
     ) -> Self {
         let (text, table, written) = (String::new(), None, Vec::new());
-        Self { staging, keys, stem, target, text, table, written }
+        Self {
+            staging,
+            keys,
+            stem,
+            target,
+            text,
+            table,
+            written,
+        }
     }
 
     /// Names the table that the next statements are for.
@@ -64,7 +72,10 @@ impl<'a> Repair<'a> {
     /// Adds a remark for the reader. Line breaks in it cannot end the comment.
     pub fn remark(&mut self, text: &str) {
         self.begin();
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         self.text += &format!("-- {text}\n");
     }
 
@@ -84,7 +95,11 @@ impl<'a> Repair<'a> {
         }
         self.text += statement;
         self.text += ";\n";
-        if self.text.len() >= PART_BYTES { self.flush().await } else { Ok(()) }
+        if self.text.len() >= PART_BYTES {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes what is left, and returns the keys of all objects. Objects that a former run left
@@ -115,12 +130,17 @@ impl<'a> Repair<'a> {
             }
         }
         if let Some(name) = self.table.take() {
-            self.text += &format!("\n-- {}\n", sql::qualified(&name).replace(['\n', '\r'], " "));
+            self.text += &format!(
+                "\n-- {}\n",
+                sql::qualified(&name).replace(['\n', '\r'], " ")
+            );
         }
     }
 
     async fn flush(&mut self) -> Result<()> {
-        let key = self.keys.validate_file(&part(&self.stem, self.written.len() + 1));
+        let key = self
+            .keys
+            .validate_file(&part(&self.stem, self.written.len() + 1));
         let text = std::mem::take(&mut self.text);
         self.staging.put_bytes(&key, Bytes::from(text)).await?;
         self.written.push(key.to_string());

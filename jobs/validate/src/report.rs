@@ -146,7 +146,11 @@ impl TableReport {
     /// in the rows already.
     #[must_use]
     pub fn differences(&self) -> u64 {
-        let own = self.findings.iter().filter(|finding| **finding != Finding::RowCount).count();
+        let own = self
+            .findings
+            .iter()
+            .filter(|finding| **finding != Finding::RowCount)
+            .count();
         self.counts.total() + own as u64
     }
 
@@ -175,7 +179,11 @@ impl TableReport {
                 parts.push(format!("{n} {what}"));
             }
         }
-        if parts.is_empty() { "equal".to_owned() } else { parts.join(", ") }
+        if parts.is_empty() {
+            "equal".to_owned()
+        } else {
+            parts.join(", ")
+        }
     }
 }
 

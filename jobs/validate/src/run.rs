@@ -28,8 +28,10 @@ const POOL: usize = 1024;
 pub async fn run(args: Args) -> Result<(), JobError> {
     let job = Job::open("validate", &args.common).await?;
     let resolved = job.sources();
-    let progress: Vec<Progress> =
-        resolved.iter().map(|source| job.progress(&source.id)).collect();
+    let progress: Vec<Progress> = resolved
+        .iter()
+        .map(|source| job.progress(&source.id))
+        .collect();
     let result = compare(&job, &args, &progress).await;
     for progress in &progress {
         progress.finish(&outcome(&result)).await;
@@ -66,11 +68,7 @@ fn outcome(result: &Result<Vec<Report>, JobError>) -> Result<(), JobError> {
     }
 }
 
-async fn compare(
-    job: &Job,
-    args: &Args,
-    progress: &[Progress],
-) -> Result<Vec<Report>, JobError> {
+async fn compare(job: &Job, args: &Args, progress: &[Progress]) -> Result<Vec<Report>, JobError> {
     let started_at = Utc::now();
     let connections = args.common.workers.unwrap_or(CONNECTIONS);
     let resolved = job.sources();
@@ -88,16 +86,34 @@ async fn compare(
     let tables = tables::find(&resolved, &sources, &target, options).await?;
     // Tables that meet in one target table are read on a connection each: with many of them
     // fewer ranges are compared at once.
-    let meeting = tables.iter().map(TableJob::members).max().unwrap_or(1).max(1);
+    let meeting = tables
+        .iter()
+        .map(TableJob::members)
+        .max()
+        .unwrap_or(1)
+        .max(1);
     let connections = connections.min(connections * 4 / meeting).max(1);
     let tables = Arc::new(tables);
     let limits = Limits {
         memory: job.memory.share(connections * 2),
         list: args.max_differences as usize,
     };
-    let results =
-        workers::run(&tables, job.worker, connections, limits, progress, &job.stop).await?;
-    let compared = Compared { job, sources: &sources, target: &target, tables: &tables, started_at };
+    let results = workers::run(
+        &tables,
+        job.worker,
+        connections,
+        limits,
+        progress,
+        &job.stop,
+    )
+    .await?;
+    let compared = Compared {
+        job,
+        sources: &sources,
+        target: &target,
+        tables: &tables,
+        started_at,
+    };
     let mut reports = Vec::with_capacity(sources.len());
     for index in 0..sources.len() {
         progress[index].stage("reporting");
@@ -127,7 +143,11 @@ impl Compared<'_> {
         let keys = self.job.keys.source(&source.id);
         let worker = self.job.worker;
         let stem = |name: &str| {
-            if worker.count == 1 { name.to_owned() } else { format!("{name}-worker{}", worker.index) }
+            if worker.count == 1 {
+                name.to_owned()
+            } else {
+                format!("{name}-worker{}", worker.index)
+            }
         };
         let mut repair = Repair::new(&self.job.staging, &keys, stem("repair"), self.target.info());
         let mut tables = Vec::new();
@@ -147,7 +167,10 @@ impl Compared<'_> {
             source: source.id.clone(),
             worker: worker.index,
             workers: worker.count,
-            servers: Servers { source: described(&source.server), target: described(self.target) },
+            servers: Servers {
+                source: described(&source.server),
+                target: described(self.target),
+            },
             equal: true,
             differences: 0,
             tables,
@@ -160,9 +183,13 @@ impl Compared<'_> {
         let page = html::render(&report);
         let name = stem("report");
         let staging = &self.job.staging;
-        staging.put_bytes(&keys.validate_file(&format!("{name}.html")), page.into()).await?;
+        staging
+            .put_bytes(&keys.validate_file(&format!("{name}.html")), page.into())
+            .await?;
         failpoint::hit("validate.report");
-        staging.put_json(&keys.validate_file(&format!("{name}.json")), &report).await?;
+        staging
+            .put_json(&keys.validate_file(&format!("{name}.json")), &report)
+            .await?;
         Ok(report)
     }
 
@@ -180,7 +207,11 @@ impl Compared<'_> {
             table: table.target.table.clone(),
             rows_source: result.source_rows,
             rows_target: result.target_rows,
-            findings: if tells { table.findings.clone() } else { Vec::new() },
+            findings: if tells {
+                table.findings.clone()
+            } else {
+                Vec::new()
+            },
             notes: table.notes.clone(),
             counts: Counts::default(),
             rows: Vec::new(),
@@ -234,7 +265,9 @@ impl TableJob {
     }
 
     fn keyed(&self) -> bool {
-        self.sides.as_ref().is_some_and(|sides| sides.target.columns.key.is_some())
+        self.sides
+            .as_ref()
+            .is_some_and(|sides| sides.target.columns.key.is_some())
     }
 }
 
@@ -254,5 +287,10 @@ fn unlisted(result: &UnitResult, listed: &Counts, settled: (u64, u64)) -> u64 {
 
 fn described(server: &Server) -> String {
     let info = server.info();
-    format!("{} ({} {})", server.endpoint(), info.flavor, info.version_text)
+    format!(
+        "{} ({} {})",
+        server.endpoint(),
+        info.flavor,
+        info.version_text
+    )
 }

@@ -35,7 +35,10 @@ impl Sum {
     /// Both together.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self { rows: self.rows + other.rows, hashes: self.hashes + other.hashes }
+        Self {
+            rows: self.rows + other.rows,
+            hashes: self.hashes + other.hashes,
+        }
     }
 }
 
@@ -78,16 +81,31 @@ impl SideTable {
         columns: Arc<Columns>,
         filter: Option<String>,
     ) -> Self {
-        let own: Vec<ColumnDef> =
-            columns.shared.iter().filter_map(|c| def.column(&c.name).cloned()).collect();
+        let own: Vec<ColumnDef> = columns
+            .shared
+            .iter()
+            .filter_map(|c| def.column(&c.name).cloned())
+            .collect();
         let compared: Vec<Compared<'_>> = columns
             .shared
             .iter()
             .zip(&own)
-            .map(|(c, column)| Compared { column, compare: c.compare, nullable: c.nullable })
+            .map(|(c, column)| Compared {
+                column,
+                compare: c.compare,
+                nullable: c.nullable,
+            })
             .collect();
         let row = checksum::row_expr(&compared);
-        Self { server, label, def, columns, own, filter, row }
+        Self {
+            server,
+            label,
+            def,
+            columns,
+            own,
+            filter,
+            row,
+        }
     }
 
     /// The SQL expression of a row's hash, 64 hexadecimal digits.
@@ -98,14 +116,21 @@ impl SideTable {
 
     /// Indexes of the columns that are compared on the client.
     pub fn client_columns(&self) -> impl Iterator<Item = usize> + '_ {
-        self.columns.shared.iter().enumerate().filter(|(_, c)| c.compare.on_client()).map(|(i, _)| i)
+        self.columns
+            .shared
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.compare.on_client())
+            .map(|(i, _)| i)
     }
 
     /// The key's columns as this side defines them.
     #[must_use]
     pub fn key_columns(&self) -> Vec<&ColumnDef> {
         let key = self.columns.key.as_deref().unwrap_or_default();
-        key.iter().filter_map(|name| self.def.column(name)).collect()
+        key.iter()
+            .filter_map(|name| self.def.column(name))
+            .collect()
     }
 
     /// A connection inside a transaction that sees one state of the table throughout.
@@ -118,9 +143,10 @@ impl SideTable {
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
             "START TRANSACTION WITH CONSISTENT SNAPSHOT",
         ] {
-            conn.query_drop(statement)
-                .await
-                .map_err(|e| self.server.error(format!("begin reading {}", self.def.name), e))?;
+            conn.query_drop(statement).await.map_err(|e| {
+                self.server
+                    .error(format!("begin reading {}", self.def.name), e)
+            })?;
         }
         Ok(conn)
     }
@@ -130,8 +156,8 @@ impl SideTable {
     pub fn from_where(&self, range: &Range, condition: Option<&str>) -> String {
         let key: Option<Vec<&ColumnDef>> =
             range.key.iter().map(|name| self.def.column(name)).collect();
-        let predicate =
-            key.and_then(|key| range_predicate(&key, range.lower.as_deref(), range.upper.as_deref()));
+        let predicate = key
+            .and_then(|key| range_predicate(&key, range.lower.as_deref(), range.upper.as_deref()));
         let all: Vec<String> = [self.filter.clone(), predicate, condition.map(str::to_owned)]
             .into_iter()
             .flatten()
@@ -150,10 +176,18 @@ impl SideTable {
     ///
     /// # Errors
     /// Those of the server, or a stop.
-    pub async fn sum(&self, conn: &mut Conn, range: &Range, stop: &CancellationToken) -> Result<Sum> {
+    pub async fn sum(
+        &self,
+        conn: &mut Conn,
+        range: &Range,
+        stop: &CancellationToken,
+    ) -> Result<Sum> {
         if self.client_columns().next().is_some() {
             let mut sum = Sum::default();
-            self.rows(conn, range, None, false, stop, |row| sum = sum.plus(one(&row.id))).await?;
+            self.rows(conn, range, None, false, stop, |row| {
+                sum = sum.plus(one(&row.id))
+            })
+            .await?;
             return Ok(sum);
         }
         let statement = format!(
@@ -162,10 +196,15 @@ impl SideTable {
             self.from_where(range, None)
         );
         let what = || format!("sum the rows of {}", self.def.name);
-        let found: Option<(u64, Option<String>)> =
-            conn.exec_first(statement, ()).await.map_err(|e| self.server.error(what(), e))?;
+        let found: Option<(u64, Option<String>)> = conn
+            .exec_first(statement, ())
+            .await
+            .map_err(|e| self.server.error(what(), e))?;
         let (rows, hashes) = found.unwrap_or_default();
-        Ok(Sum { rows, hashes: self.number(hashes.as_deref(), &what())? })
+        Ok(Sum {
+            rows,
+            hashes: self.number(hashes.as_deref(), &what())?,
+        })
     }
 
     /// Count and sum of a range by the first three hexadecimal digits of the server's hash.
@@ -194,14 +233,21 @@ impl SideTable {
             row = self.row,
         );
         let what = || format!("sum the rows of {} by their hash", self.def.name);
-        let found: Vec<(String, u64, Option<String>)> =
-            conn.exec(statement, ()).await.map_err(|e| self.server.error(what(), e))?;
+        let found: Vec<(String, u64, Option<String>)> = conn
+            .exec(statement, ())
+            .await
+            .map_err(|e| self.server.error(what(), e))?;
         for (digits, rows, hashes) in found {
-            let index = usize::from_str_radix(&digits, 16).ok().filter(|i| *i < BUCKETS);
+            let index = usize::from_str_radix(&digits, 16)
+                .ok()
+                .filter(|i| *i < BUCKETS);
             let Some(index) = index else {
                 return Err(self.answer(&what(), format!("`{digits}` is no part of a hash")));
             };
-            sums[index] = Sum { rows, hashes: self.number(hashes.as_deref(), &what())? };
+            sums[index] = Sum {
+                rows,
+                hashes: self.number(hashes.as_deref(), &what())?,
+            };
         }
         Ok(sums)
     }
@@ -220,12 +266,19 @@ impl SideTable {
         mut each: impl FnMut(RowSeen),
     ) -> Result<()> {
         let client: Vec<usize> = self.client_columns().collect();
-        let keys = if with_key { self.key_columns() } else { Vec::new() };
+        let keys = if with_key {
+            self.key_columns()
+        } else {
+            Vec::new()
+        };
         let mut list = vec![format!("UNHEX({})", self.row)];
         list.extend(client.iter().map(|i| sql::ident(&self.own[*i].name)));
         list.extend(keys.iter().map(|column| literal::select(column)));
-        let statement =
-            format!("SELECT {}{}", list.join(","), self.from_where(range, condition));
+        let statement = format!(
+            "SELECT {}{}",
+            list.join(","),
+            self.from_where(range, condition)
+        );
         let flavor = self.server.info().flavor;
         self.stream(conn, &statement, stop, |row| {
             let mut values = row.unwrap().into_iter();
@@ -243,7 +296,11 @@ impl SideTable {
                 .zip(values)
                 .map(|(column, value)| literal::write(column, flavor, &value))
                 .collect();
-            each(RowSeen { id: short(&id), server, key });
+            each(RowSeen {
+                id: short(&id),
+                server,
+                key,
+            });
             Ok(())
         })
         .await
@@ -296,7 +353,11 @@ impl SideTable {
     }
 
     fn answer(&self, what: &str, message: String) -> Error {
-        Error::Answer { at: self.label.clone(), what: what.to_owned(), message }
+        Error::Answer {
+            at: self.label.clone(),
+            what: what.to_owned(),
+            message,
+        }
     }
 }
 
@@ -317,5 +378,8 @@ pub fn bucket(server: &Hash) -> usize {
 fn one(id: &RowId) -> Sum {
     let mut first = [0; 8];
     first.copy_from_slice(&id[..8]);
-    Sum { rows: 1, hashes: u128::from(u64::from_be_bytes(first)) }
+    Sum {
+        rows: 1,
+        hashes: u128::from(u64::from_be_bytes(first)),
+    }
 }

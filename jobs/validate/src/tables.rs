@@ -94,7 +94,11 @@ pub async fn open_source(job: &Job, source: &ResolvedSource, server: Server) -> 
             source.id
         ),
     }
-    Ok(Source { id: source.id.clone(), server, plan })
+    Ok(Source {
+        id: source.id.clone(),
+        server,
+        plan,
+    })
 }
 
 /// Finds the tables of all sources and what to compare them with.
@@ -111,10 +115,15 @@ pub async fn find(
     let mut gone: BTreeMap<TableName, (usize, String)> = BTreeMap::new();
     for (index, (resolved, source)) in resolved.iter().zip(sources).enumerate() {
         let members = members(resolved, source, index).await?;
-        let known: BTreeSet<TableName> =
-            members.iter().map(|member| member.def.name.clone()).collect();
+        let known: BTreeSet<TableName> = members
+            .iter()
+            .map(|member| member.def.name.clone())
+            .collect();
         for member in members {
-            groups.entry(route(resolved, &member.def.name)?).or_default().push(member);
+            groups
+                .entry(route(resolved, &member.def.name)?)
+                .or_default()
+                .push(member);
         }
         for plan in source.plan.iter().flat_map(|plan| &plan.tables) {
             let name = TableName::new(&plan.db, &plan.table);
@@ -142,17 +151,17 @@ pub async fn find(
 }
 
 fn route(source: &ResolvedSource, name: &TableName) -> Result<TableName> {
-    let (schema, table) = source.router.route(&name.schema, &name.table).map_err(|error| {
-        Error::Route { source_id: source.id.clone(), message: error.to_string() }
-    })?;
+    let (schema, table) = source
+        .router
+        .route(&name.schema, &name.table)
+        .map_err(|error| Error::Route {
+            source_id: source.id.clone(),
+            message: error.to_string(),
+        })?;
     Ok(TableName { schema, table })
 }
 
-async fn members(
-    resolved: &ResolvedSource,
-    source: &Source,
-    index: usize,
-) -> Result<Vec<Member>> {
+async fn members(resolved: &ResolvedSource, source: &Source, index: usize) -> Result<Vec<Member>> {
     let mut conn = source.server.conn().await?;
     let mut members = Vec::new();
     for listing in list(&mut conn).await? {
@@ -164,7 +173,10 @@ async fn members(
         let Some(def) = read_table(&mut conn, source.server.info(), name).await? else {
             continue;
         };
-        let plan = source.plan.as_ref().and_then(|plan| plan.table(&name.schema, &name.table));
+        let plan = source
+            .plan
+            .as_ref()
+            .and_then(|plan| plan.table(&name.schema, &name.table));
         members.push(Member {
             source: index,
             def,
@@ -200,12 +212,19 @@ async fn table_job(
     target: &Server,
     options: Options,
 ) -> Result<TableJob> {
-    let first = members.iter().map(|member| member.source).min().unwrap_or_default();
+    let first = members
+        .iter()
+        .map(|member| member.source)
+        .min()
+        .unwrap_or_default();
     let labels = members
         .iter()
         .map(|member| {
             let name = &member.def.name;
-            format!("{}: {}.{}", sources[member.source].id, name.schema, name.table)
+            format!(
+                "{}: {}.{}",
+                sources[member.source].id, name.schema, name.table
+            )
         })
         .collect();
     let mut job = TableJob::named(first, name, labels);
@@ -213,8 +232,12 @@ async fn table_job(
         job.findings.push(Finding::TableMissing);
         return Ok(job);
     };
-    if members.iter().any(|member| member.plan.as_ref().is_some_and(|plan| plan.no_data)) {
-        job.notes.push("dumped without data (--no-data): rows are not compared".to_owned());
+    if members
+        .iter()
+        .any(|member| member.plan.as_ref().is_some_and(|plan| plan.no_data))
+    {
+        job.notes
+            .push("dumped without data (--no-data): rows are not compared".to_owned());
         return Ok(job);
     }
     let tables: Vec<Table<'_>> = members
@@ -224,16 +247,26 @@ async fn table_job(
             flavor: sources[member.source].server.info().flavor,
         })
         .collect();
-    let columns =
-        Arc::new(Columns::of(&tables, Table { def: &target_def, flavor: target.info().flavor }));
+    let columns = Arc::new(Columns::of(
+        &tables,
+        Table {
+            def: &target_def,
+            flavor: target.info().flavor,
+        },
+    ));
     for column in &columns.missing {
-        job.findings.push(Finding::ColumnMissing { column: column.clone() });
+        job.findings.push(Finding::ColumnMissing {
+            column: column.clone(),
+        });
     }
     for column in &columns.missing_generated {
-        job.notes.push(format!("generated column {column} is not on the target"));
+        job.notes
+            .push(format!("generated column {column} is not on the target"));
     }
     for column in &columns.only_target {
-        job.notes.push(format!("column {column} is on the target only and was not compared"));
+        job.notes.push(format!(
+            "column {column} is on the target only and was not compared"
+        ));
     }
     if columns.shared.is_empty() && !columns.missing.is_empty() {
         return Ok(job);
@@ -259,9 +292,17 @@ async fn table_job(
             filter,
         ));
     }
-    let target =
-        SideTable::new(target.clone(), "target".to_owned(), target_def, columns, None);
-    job.sides = Some(Sides { sources: sides, target });
+    let target = SideTable::new(
+        target.clone(),
+        "target".to_owned(),
+        target_def,
+        columns,
+        None,
+    );
+    job.sides = Some(Sides {
+        sources: sides,
+        target,
+    });
     Ok(job)
 }
 
@@ -291,31 +332,38 @@ async fn ranges_of(
         });
         if usable {
             let mut conn = server.conn().await?;
-            let walked =
-                {
-                    let size = ranges::Size {
-                        rows: member.rows,
-                        bytes: member.bytes,
-                        per_range: options.range_rows,
-                    };
-                    ranges::walk(server, &mut conn, &member.def, size).await?
+            let walked = {
+                let size = ranges::Size {
+                    rows: member.rows,
+                    bytes: member.bytes,
+                    per_range: options.range_rows,
                 };
+                ranges::walk(server, &mut conn, &member.def, size).await?
+            };
             found = Some(walked);
         }
     }
     let ranges = found.unwrap_or_else(whole);
-    let key = ranges.first().map(|range| range.key.clone()).unwrap_or_default();
+    let key = ranges
+        .first()
+        .map(|range| range.key.clone())
+        .unwrap_or_default();
     // Two flavours may sort the same collation differently in its corners (characters that came
     // with a later Unicode). In one process rows that lie in different ranges for the two cancel
     // out when the ranges' results are joined; several processes do not see each other's.
     let text = key.iter().any(|name| {
         member.def.column(name).is_some_and(|column| {
             column.ty.is_text()
-                && !column.collation.as_deref().is_some_and(|name| name.ends_with("_bin"))
+                && !column
+                    .collation
+                    .as_deref()
+                    .is_some_and(|name| name.ends_with("_bin"))
         })
     });
     let same_flavor = server.info().flavor == target.info().flavor;
-    if !columns::sorts_alike(&key, &defs, target_def) || (text && !same_flavor && !options.one_process) {
+    if !columns::sorts_alike(&key, &defs, target_def)
+        || (text && !same_flavor && !options.one_process)
+    {
         return Ok(whole());
     }
     Ok(ranges)

@@ -24,7 +24,11 @@ pub fn render(reports: &[Report]) -> String {
         ]);
     }
     let width = |column: usize| {
-        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+        lines
+            .iter()
+            .map(|line| line[column].chars().count())
+            .max()
+            .unwrap_or_default()
     };
     let widths = [width(0), width(1), width(2)];
     let mut out = String::new();
@@ -58,9 +62,16 @@ fn rows(table: &TableReport, out: &mut String) {
             RowKind::Extra => "extra",
             RowKind::Different => "different",
         };
-        let times = if row.rows > 1 { format!(" ({} times)", row.rows) } else { String::new() };
-        let mut parts: Vec<String> =
-            row.key.iter().map(|(column, value)| format!("{column} = {value}")).collect();
+        let times = if row.rows > 1 {
+            format!(" ({} times)", row.rows)
+        } else {
+            String::new()
+        };
+        let mut parts: Vec<String> = row
+            .key
+            .iter()
+            .map(|(column, value)| format!("{column} = {value}"))
+            .collect();
         if row.kind == RowKind::Different || row.key.is_empty() {
             parts.extend(row.columns.iter().map(|column| {
                 let value = |v: &Option<String>| match v {
@@ -81,7 +92,10 @@ fn rows(table: &TableReport, out: &mut String) {
         }
         *out += &format!("  {kind}{times}: {}\n", parts.join("; "));
     }
-    let more = table.counts.total().saturating_sub(table.rows.iter().take(SHOWN).map(|r| r.rows).sum());
+    let more = table
+        .counts
+        .total()
+        .saturating_sub(table.rows.iter().take(SHOWN).map(|r| r.rows).sum());
     if more > 0 && !table.rows.is_empty() {
         *out += &format!("  … and {more} more rows: see the report\n");
     }

@@ -85,8 +85,11 @@ pub async fn compare(
 ) -> Result<UnitResult> {
     let mut comparison = Comparison::begin(sides, range, stop).await?;
     let (source, target) = comparison.sums().await?;
-    let mut result =
-        UnitResult { source_rows: source.rows, target_rows: target.rows, ..UnitResult::default() };
+    let mut result = UnitResult {
+        source_rows: source.rows,
+        target_rows: target.rows,
+        ..UnitResult::default()
+    };
     if source == target {
         return Ok(result);
     }
@@ -96,8 +99,12 @@ pub async fn compare(
         return Ok(result);
     }
     for condition in comparison.differing_parts(most).await? {
-        let left = limits.list.saturating_sub(result.missing.len().max(result.extra.len()));
-        comparison.narrow(Some(&condition), left, &mut result).await?;
+        let left = limits
+            .list
+            .saturating_sub(result.missing.len().max(result.extra.len()));
+        comparison
+            .narrow(Some(&condition), left, &mut result)
+            .await?;
     }
     Ok(result)
 }
@@ -121,7 +128,13 @@ impl<'a> Comparison<'a> {
             sources.push(side.begin().await?);
         }
         let target = sides.target.begin().await?;
-        Ok(Self { sides, range, stop, sources, target })
+        Ok(Self {
+            sides,
+            range,
+            stop,
+            sources,
+            target,
+        })
     }
 
     /// The sums of both sides, computed at the same time.
@@ -129,9 +142,19 @@ impl<'a> Comparison<'a> {
     /// Both are awaited to their end also when one fails: a query dropped half-way would spoil its
     /// connection.
     async fn sums(&mut self) -> Result<(Sum, Sum)> {
-        let Self { sides, range, stop, sources, target } = self;
+        let Self {
+            sides,
+            range,
+            stop,
+            sources,
+            target,
+        } = self;
         let ours = join_all(
-            sides.sources.iter().zip(sources).map(|(side, conn)| side.sum(conn, range, stop)),
+            sides
+                .sources
+                .iter()
+                .zip(sources)
+                .map(|(side, conn)| side.sum(conn, range, stop)),
         );
         let (ours, theirs) = futures::join!(ours, sides.target.sum(target, range, stop));
         let mut source = Sum::default();
@@ -144,9 +167,19 @@ impl<'a> Comparison<'a> {
     /// Conditions that select the parts by hash that differ, each with at most `most` rows (or one
     /// part, if that has more).
     async fn differing_parts(&mut self, most: u64) -> Result<Vec<String>> {
-        let Self { sides, range, stop, sources, target } = self;
+        let Self {
+            sides,
+            range,
+            stop,
+            sources,
+            target,
+        } = self;
         let ours = join_all(
-            sides.sources.iter().zip(sources).map(|(side, conn)| side.buckets(conn, range, stop)),
+            sides
+                .sources
+                .iter()
+                .zip(sources)
+                .map(|(side, conn)| side.buckets(conn, range, stop)),
         );
         let (ours, theirs) = futures::join!(ours, sides.target.buckets(target, range, stop));
         let theirs = theirs?;
@@ -168,7 +201,9 @@ impl<'a> Comparison<'a> {
     ) -> Result<()> {
         let counts: Mutex<HashMap<RowId, i64>> = Mutex::default();
         self.read(condition, false, |row, by| {
-            let mut counts = counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut counts = counts
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             let count = counts.entry(row.id).or_default();
             *count += by;
             if *count == 0 {
@@ -176,7 +211,9 @@ impl<'a> Comparison<'a> {
             }
         })
         .await?;
-        let counts = counts.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let counts = counts
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut wanted: HashMap<RowId, i64> = HashMap::new();
         let (mut missing, mut extra) = (0, 0);
         for (id, count) in counts {
@@ -197,12 +234,21 @@ impl<'a> Comparison<'a> {
         let found: Mutex<Vec<(Entry, bool)>> = Mutex::default();
         let wanted = Mutex::new(wanted);
         self.read(condition, true, |row, by| {
-            let mut wanted = wanted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if wanted.get(&row.id).is_some_and(|count| count.signum() == by)
+            let mut wanted = wanted
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if wanted
+                .get(&row.id)
+                .is_some_and(|count| count.signum() == by)
                 && let Some(count) = wanted.remove(&row.id)
             {
                 let RowSeen { id, server, key } = row;
-                let entry = Entry { id, server, rows: count.unsigned_abs(), key };
+                let entry = Entry {
+                    id,
+                    server,
+                    rows: count.unsigned_abs(),
+                    key,
+                };
                 found
                     .lock()
                     .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -210,8 +256,9 @@ impl<'a> Comparison<'a> {
             }
         })
         .await?;
-        for (entry, is_missing) in
-            found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        for (entry, is_missing) in found
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
         {
             if is_missing {
                 result.missing.push(entry);
@@ -231,19 +278,29 @@ impl<'a> Comparison<'a> {
         each: impl Fn(RowSeen, i64) + Sync,
     ) -> Result<()> {
         let each = &each;
-        let Self { sides, range, stop, sources, target } = self;
+        let Self {
+            sides,
+            range,
+            stop,
+            sources,
+            target,
+        } = self;
         let (range, stop) = (*range, *stop);
         let ours = join_all(sides.sources.iter().zip(sources).map(|(side, conn)| {
             let condition = condition.map(|c| c.replace(ROW, side.row_expr()));
             async move {
-                side.rows(conn, range, condition.as_deref(), with_key, stop, |row| each(row, 1))
-                    .await
+                side.rows(conn, range, condition.as_deref(), with_key, stop, |row| {
+                    each(row, 1)
+                })
+                .await
             }
         }));
         let theirs = condition.map(|c| c.replace(ROW, sides.target.row_expr()));
         let theirs = sides
             .target
-            .rows(target, range, theirs.as_deref(), with_key, stop, |row| each(row, -1));
+            .rows(target, range, theirs.as_deref(), with_key, stop, |row| {
+                each(row, -1)
+            });
         let (ours, theirs) = futures::join!(ours, theirs);
         for side in ours {
             side?;

@@ -51,7 +51,9 @@ pub async fn run(
                     return Ok(done);
                 };
                 let job = &tables[table];
-                let result = one(job, range, limits, &failed).await.inspect_err(|_| failed.cancel())?;
+                let result = one(job, range, limits, &failed)
+                    .await
+                    .inspect_err(|_| failed.cancel())?;
                 if let Some(progress) = progress.get(job.source) {
                     progress.add_rows(result.source_rows);
                     progress.add_bytes(job.estimated_bytes / job.ranges.len().max(1) as u64);
@@ -92,7 +94,10 @@ pub async fn run(
 fn announce(tables: &[TableJob], units: &[(usize, usize)], progress: &[Progress]) {
     for (source, progress) in progress.iter().enumerate() {
         let (mut rows, mut bytes, mut count) = (0, 0, 0);
-        for (table, _) in units.iter().filter(|(table, _)| tables[*table].source == source) {
+        for (table, _) in units
+            .iter()
+            .filter(|(table, _)| tables[*table].source == source)
+        {
             let job = &tables[*table];
             let ranges = job.ranges.len().max(1) as u64;
             rows += job.estimated_rows / ranges;
@@ -114,7 +119,10 @@ async fn one(
         return Ok(UnitResult::default());
     };
     let what = format!("compare {}.{}", job.target.schema, job.target.table);
-    with_retry(&RetryPolicy::DEFAULT, &what, || unit::compare(sides, range, limits, stop)).await
+    with_retry(&RetryPolicy::DEFAULT, &what, || {
+        unit::compare(sides, range, limits, stop)
+    })
+    .await
 }
 
 fn add(sum: &mut UnitResult, more: UnitResult, list: usize) {
@@ -123,7 +131,10 @@ fn add(sum: &mut UnitResult, more: UnitResult, list: usize) {
     sum.missing_rows += more.missing_rows;
     sum.extra_rows += more.extra_rows;
     // Twice the list: entries may cancel out across ranges.
-    for (entries, more) in [(&mut sum.missing, more.missing), (&mut sum.extra, more.extra)] {
+    for (entries, more) in [
+        (&mut sum.missing, more.missing),
+        (&mut sum.extra, more.extra),
+    ] {
         let free = (2 * list).saturating_sub(entries.len());
         entries.extend(more.into_iter().take(free));
     }
@@ -166,7 +177,12 @@ mod tests {
     use super::*;
 
     fn entry(id: u8, rows: u64) -> Entry {
-        Entry { id: [id; 16], server: [id; 32], rows, key: Vec::new() }
+        Entry {
+            id: [id; 16],
+            server: [id; 32],
+            rows,
+            key: Vec::new(),
+        }
     }
 
     #[test]
@@ -181,7 +197,10 @@ mod tests {
         cancel_out(&mut result);
         assert_eq!((result.missing_rows, result.extra_rows), (1, 3));
         let left = |entries: &[Entry]| {
-            entries.iter().map(|e| (e.id[0], e.rows)).collect::<Vec<_>>()
+            entries
+                .iter()
+                .map(|e| (e.id[0], e.rows))
+                .collect::<Vec<_>>()
         };
         assert_eq!(left(&result.missing), [(3, 1)]);
         assert_eq!(left(&result.extra), [(2, 3)]);

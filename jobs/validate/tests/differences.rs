@@ -19,22 +19,58 @@ const FILL: &str = "INSERT INTO t (id,u,v,b,d,f,j,dt,dc,bt,e,c) VALUES
 
 /// What is done to the target, and what must be found: kind of row, and the columns.
 const CHANGES: &[(&str, &str, &[&str])] = &[
-    ("UPDATE t SET b = CONCAT(SUBSTRING(b, 1, 99999), x'01') WHERE id = 1", "different", &["b"]),
-    ("UPDATE t SET d = 0.10000000000000002 WHERE id = 1", "different", &["d"]),
-    ("UPDATE t SET f = 0.10000001 WHERE id = 1", "different", &["f"]),
-    ("UPDATE t SET f = 16777218 WHERE id = 2", "different", &["f"]),
-    ("UPDATE t SET j = '{\"a\": 1, \"b\": [2, 1]}' WHERE id = 1", "different", &["j"]),
+    (
+        "UPDATE t SET b = CONCAT(SUBSTRING(b, 1, 99999), x'01') WHERE id = 1",
+        "different",
+        &["b"],
+    ),
+    (
+        "UPDATE t SET d = 0.10000000000000002 WHERE id = 1",
+        "different",
+        &["d"],
+    ),
+    (
+        "UPDATE t SET f = 0.10000001 WHERE id = 1",
+        "different",
+        &["f"],
+    ),
+    (
+        "UPDATE t SET f = 16777218 WHERE id = 2",
+        "different",
+        &["f"],
+    ),
+    (
+        "UPDATE t SET j = '{\"a\": 1, \"b\": [2, 1]}' WHERE id = 1",
+        "different",
+        &["j"],
+    ),
     ("UPDATE t SET j = 'null' WHERE id = 3", "different", &["j"]),
     ("UPDATE t SET v = NULL WHERE id = 2", "different", &["v"]),
     ("UPDATE t SET v = '' WHERE id = 3", "different", &["v"]),
     ("UPDATE t SET v = 'one ' WHERE id = 1", "different", &["v"]),
     ("UPDATE t SET v = 'One' WHERE id = 1", "different", &["v"]),
-    ("UPDATE t SET dt = '2024-01-01 00:00:00.000002' WHERE id = 1", "different", &["dt"]),
+    (
+        "UPDATE t SET dt = '2024-01-01 00:00:00.000002' WHERE id = 1",
+        "different",
+        &["dt"],
+    ),
     ("UPDATE t SET dt = NULL WHERE id = 4", "different", &["dt"]),
-    ("UPDATE t SET dc = 1.0000000002 WHERE id = 1", "different", &["dc"]),
-    ("UPDATE t SET bt = 18446744073709551614 WHERE id = 2", "different", &["bt"]),
+    (
+        "UPDATE t SET dc = 1.0000000002 WHERE id = 1",
+        "different",
+        &["dc"],
+    ),
+    (
+        "UPDATE t SET bt = 18446744073709551614 WHERE id = 2",
+        "different",
+        &["bt"],
+    ),
     ("UPDATE t SET e = 'b' WHERE id = 1", "different", &["e"]),
-    ("UPDATE t SET v = 'x', d = 2 WHERE id = 4", "different", &["v", "d"]),
+    (
+        "UPDATE t SET v = 'x', d = 2 WHERE id = 4",
+        "different",
+        &["v", "d"],
+    ),
     ("DELETE FROM t WHERE id = 4", "missing", &[]),
     ("INSERT INTO t (id, u) VALUES (5, 50)", "extra", &[]),
 ];
@@ -97,7 +133,11 @@ async fn values_swapped_between_rows_are_two_differences() {
     ])
     .await;
     let reports = pair.differences();
-    assert_eq!(table(&reports, "t")["counts"]["different"], 2, "{reports:#}");
+    assert_eq!(
+        table(&reports, "t")["counts"]["different"],
+        2,
+        "{reports:#}"
+    );
     pair.repair();
     pair.assert_equal();
     pair.clean().await;
@@ -122,15 +162,24 @@ async fn without_key(source: Server, target: Server) {
         pair.target(&[change]).await;
         let reports = pair.differences();
         let row = only_row(&reports, change);
-        assert_eq!((&row["kind"], &row["rows"]), (&kind.into(), &rows.into()), "{change}");
+        assert_eq!(
+            (&row["kind"], &row["rows"]),
+            (&kind.into(), &rows.into()),
+            "{change}"
+        );
         pair.repair();
         pair.assert_equal();
     }
     // One row of two equal ones is changed in a column that only the client compares.
-    pair.target(&["UPDATE t SET d = 0.10000000000000002 WHERE a = 1 LIMIT 1"]).await;
+    pair.target(&["UPDATE t SET d = 0.10000000000000002 WHERE a = 1 LIMIT 1"])
+        .await;
     let reports = pair.differences();
     let counts = &table(&reports, "t")["counts"];
-    assert_eq!((&counts["missing"], &counts["extra"]), (&1.into(), &1.into()), "{reports:#}");
+    assert_eq!(
+        (&counts["missing"], &counts["extra"]),
+        (&1.into(), &1.into()),
+        "{reports:#}"
+    );
     pair.repair();
     pair.assert_equal();
     pair.clean().await;
@@ -154,23 +203,49 @@ async fn tables_and_columns_that_are_missing_are_findings() {
         "INSERT INTO here VALUES (1, 1)",
     ])
     .await;
-    pair.source(0, &["CREATE TABLE absent (id INT PRIMARY KEY)", "ALTER TABLE here ADD w INT"])
-        .await;
+    pair.source(
+        0,
+        &[
+            "CREATE TABLE absent (id INT PRIMARY KEY)",
+            "ALTER TABLE here ADD w INT",
+        ],
+    )
+    .await;
     let ended = pair.validate(&[]).expect(4);
-    assert!(ended.stdout.contains("missing on the target"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("column w missing on the target"), "{}", ended.stdout);
-    assert!(ended.stdout.ends_with("2 differences in 2 tables\n"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("missing on the target"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("column w missing on the target"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.ends_with("2 differences in 2 tables\n"),
+        "{}",
+        ended.stdout
+    );
     pair.clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_shows_values_as_text() {
     let pair = Pair::new(Server::MySql1, Server::TiDb).await;
-    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50))"]).await;
-    pair.source(0, &["INSERT INTO t VALUES (1, '<script>alert(1)</script>')"]).await;
+    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50))"])
+        .await;
+    pair.source(
+        0,
+        &["INSERT INTO t VALUES (1, '<script>alert(1)</script>')"],
+    )
+    .await;
     pair.differences();
     let page = std::fs::read_to_string(pair.validate_folder().join("report.html")).unwrap();
-    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
+        "{page}"
+    );
     assert!(!page.contains("<script>"), "{page}");
     pair.clean().await;
 }

@@ -66,7 +66,8 @@ async fn equal_tables(source: Server, target: Server) {
         pair.source(0, &[&insert]).await;
         match target {
             Server::TiDb => {
-                pair.target(&["SET tidb_txn_entry_size_limit = 125829120", &insert]).await;
+                pair.target(&["SET tidb_txn_entry_size_limit = 125829120", &insert])
+                    .await;
             }
             _ => pair.target(&[&insert]).await,
         }
@@ -107,6 +108,10 @@ async fn definitions_that_hold_the_same_values_differently() {
     ])
     .await;
     let ended = pair.validate(&[]).expect(0);
-    assert!(ended.stdout.contains("column more is on the target only"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("column more is on the target only"),
+        "{}",
+        ended.stdout
+    );
     pair.clean().await;
 }

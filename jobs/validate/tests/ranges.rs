@@ -18,7 +18,13 @@ const NUMBERS: &str = "(SELECT a.n + 10 * b.n + 100 * c.n AS n FROM
 
 async fn server_uuid(server: Server) -> String {
     use mysql_async::prelude::Queryable;
-    server.connect().await.query_first("SELECT @@server_uuid").await.unwrap().unwrap()
+    server
+        .connect()
+        .await
+        .query_first("SELECT @@server_uuid")
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// Puts a plan into the pair's staging, as the dump of its first source would.
@@ -69,7 +75,10 @@ async fn the_plans_ranges_hold_every_row_once() {
     .await;
     let ints = json!([[{"int": 100}], [{"int": 500}], [{"int": 900}]]);
     let texts = json!([[{"text": "k2"}], [{"text": "K7"}]]);
-    let plans = vec![table_plan(&pair, "t", &["id"], ints), table_plan(&pair, "s", &["k"], texts)];
+    let plans = vec![
+        table_plan(&pair, "t", &["id"], ints),
+        table_plan(&pair, "s", &["k"], texts),
+    ];
     write_plan(&pair, server_uuid(Server::MySql1).await, plans).await;
     pair.assert_equal();
     // At both sides of bounds, and beyond the ends.
@@ -82,22 +91,39 @@ async fn the_plans_ranges_hold_every_row_once() {
     .await;
     let reports = pair.differences();
     let counts = &table(&reports, "t")["counts"];
-    assert_eq!(counts, &json!({"different": 8, "extra": 2, "missing": 2, "unlisted": 0}));
-    assert_eq!(table(&reports, "s")["counts"]["different"], 4, "{reports:#}");
+    assert_eq!(
+        counts,
+        &json!({"different": 8, "extra": 2, "missing": 2, "unlisted": 0})
+    );
+    assert_eq!(
+        table(&reports, "s")["counts"]["different"],
+        4,
+        "{reports:#}"
+    );
     assert_eq!(table(&reports, "t")["rows_source"], 1000);
     assert_eq!(table(&reports, "t")["rows_target"], 1000);
     pair.repair();
     pair.assert_equal();
     // Two processes share the ranges; their reports together are the whole.
-    pair.target(&["UPDATE t SET v = 'y' WHERE id IN (1, 200, 600, 950)"]).await;
+    pair.target(&["UPDATE t SET v = 'y' WHERE id IN (1, 200, 600, 950)"])
+        .await;
     let mut found = 0;
     for index in ["0", "1"] {
         let ended = pair.validate(&[
-            "--output", "json", "--worker-index", index, "--worker-count", "2",
+            "--output",
+            "json",
+            "--worker-index",
+            index,
+            "--worker-count",
+            "2",
         ]);
         let reports = ended.reports();
         found += reports[0]["differences"].as_u64().unwrap();
-        assert!(pair.validate_folder().join(format!("report-worker{index}.json")).exists());
+        assert!(
+            pair.validate_folder()
+                .join(format!("report-worker{index}.json"))
+                .exists()
+        );
     }
     assert_eq!(found, 4);
     pair.clean().await;
@@ -108,7 +134,13 @@ async fn a_dump_of_another_server_is_refused() {
     let pair = Pair::new(Server::MySql1, Server::TiDb).await;
     write_plan(&pair, "00000000-1111-2222-3333-444444444444".into(), vec![]).await;
     let ended = pair.validate(&[]).expect(2);
-    assert!(ended.stderr.contains("00000000-1111-2222-3333-444444444444"), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("00000000-1111-2222-3333-444444444444"),
+        "{}",
+        ended.stderr
+    );
     pair.clean().await;
 }
 
@@ -128,7 +160,14 @@ async fn more_rows_than_memory_holds_are_compared_in_parts() {
         &double,
     ])
     .await;
-    let small = ["--memory", "32MiB", "--output", "json", "--max-differences", "5"];
+    let small = [
+        "--memory",
+        "32MiB",
+        "--output",
+        "json",
+        "--max-differences",
+        "5",
+    ];
     pair.validate(&small).expect(0);
     pair.target(&[
         "UPDATE t SET b = b + 1000 WHERE a = 17",
@@ -149,12 +188,16 @@ async fn more_rows_than_memory_holds_are_compared_in_parts() {
 async fn everything_missing_is_counted_and_the_first_are_listed() {
     let pair = Pair::new(Server::MySql1, Server::TiDb).await;
     let fill = format!("INSERT INTO t SELECT n, 1 FROM {NUMBERS}");
-    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY, v INT)"]).await;
+    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY, v INT)"])
+        .await;
     pair.source(0, &[&fill]).await;
     let args = ["--output", "json", "--max-differences", "10"];
     let reports = pair.validate(&args).expect(4).reports();
     let t = table(&reports, "t");
-    assert_eq!(t["counts"], json!({"different": 0, "extra": 0, "missing": 10, "unlisted": 990}));
+    assert_eq!(
+        t["counts"],
+        json!({"different": 0, "extra": 0, "missing": 10, "unlisted": 990})
+    );
     assert_eq!(t["rows"].as_array().unwrap().len(), 10);
     let sql = std::fs::read_to_string(pair.validate_folder().join("repair-000001.sql")).unwrap();
     assert!(sql.contains("990 more rows"), "{sql}");
@@ -169,15 +212,26 @@ async fn everything_missing_is_counted_and_the_first_are_listed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sources_that_meet_in_one_table_are_compared_together() {
     let pair = Pair::with(&[Server::MySql1, Server::MySql2], Server::TiDb, true).await;
-    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(10))"]).await;
-    pair.source(0, &["INSERT INTO t VALUES (1, 'one'), (2, 'two')"]).await;
-    pair.source(1, &["INSERT INTO t VALUES (3, 'three'), (4, NULL)"]).await;
-    pair.target(&["INSERT INTO t VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, NULL)"]).await;
+    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(10))"])
+        .await;
+    pair.source(0, &["INSERT INTO t VALUES (1, 'one'), (2, 'two')"])
+        .await;
+    pair.source(1, &["INSERT INTO t VALUES (3, 'three'), (4, NULL)"])
+        .await;
+    pair.target(&["INSERT INTO t VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, NULL)"])
+        .await;
     pair.assert_equal();
-    pair.target(&["DELETE FROM t WHERE id = 4", "UPDATE t SET v = 'x' WHERE id = 1"]).await;
+    pair.target(&[
+        "DELETE FROM t WHERE id = 4",
+        "UPDATE t SET v = 'x' WHERE id = 1",
+    ])
+    .await;
     let reports = pair.differences();
     let t = table(&reports, "t");
-    assert_eq!(t["counts"], json!({"different": 1, "extra": 0, "missing": 1, "unlisted": 0}));
+    assert_eq!(
+        t["counts"],
+        json!({"different": 1, "extra": 0, "missing": 1, "unlisted": 0})
+    );
     pair.repair();
     pair.assert_equal();
     // A row that both sources have can be there only once.
@@ -191,10 +245,17 @@ async fn two_sources_that_meet_in_one_table_are_compared_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_its_report_it_runs_again() {
     let pair = Pair::new(Server::MySql1, Server::TiDb).await;
-    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)"]).await;
+    pair.both(&[
+        "CREATE TABLE t (id INT PRIMARY KEY)",
+        "INSERT INTO t VALUES (1), (2)",
+    ])
+    .await;
     pair.target(&["DELETE FROM t WHERE id = 2"]).await;
     let mut command = pair.command();
-    let output = command.env("TIDEWAY_FAILPOINT", "validate.report").output().unwrap();
+    let output = command
+        .env("TIDEWAY_FAILPOINT", "validate.report")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), None, "was not killed");
     assert!(!pair.validate_folder().join("report.json").exists());
     let reports = pair.differences();
@@ -210,8 +271,10 @@ async fn without_a_plan_the_index_is_walked() {
     let pair = Pair::new(Server::MySql1, Server::TiDb).await;
     let text = format!("INSERT INTO text SELECT CONCAT(CHAR(65 + n % 26), n), n FROM {NUMBERS}");
     let pairs = format!("INSERT INTO pairs SELECT n % 3, n, x'00' FROM {NUMBERS}");
-    let dates = format!("INSERT INTO dates SELECT '2020-01-01' + INTERVAL n HOUR, n * 1.5 FROM {NUMBERS}");
-    let bytes = format!("INSERT INTO bytes SELECT UNHEX(SUBSTRING(SHA2(n, 256), 1, 16)), n FROM {NUMBERS}");
+    let dates =
+        format!("INSERT INTO dates SELECT '2020-01-01' + INTERVAL n HOUR, n * 1.5 FROM {NUMBERS}");
+    let bytes =
+        format!("INSERT INTO bytes SELECT UNHEX(SUBSTRING(SHA2(n, 256), 1, 16)), n FROM {NUMBERS}");
     let other = format!("INSERT INTO other SELECT CONCAT('k', n), n FROM {NUMBERS}");
     pair.both(&[
         "CREATE TABLE text (k VARCHAR(20) COLLATE utf8mb4_bin PRIMARY KEY, v INT)",
@@ -224,8 +287,19 @@ async fn without_a_plan_the_index_is_walked() {
         &bytes,
     ])
     .await;
-    pair.source(0, &["CREATE TABLE other (k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT)", &other]).await;
-    pair.target(&["CREATE TABLE other (k VARCHAR(20) COLLATE utf8mb4_bin PRIMARY KEY, v INT)", &other]).await;
+    pair.source(
+        0,
+        &[
+            "CREATE TABLE other (k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT)",
+            &other,
+        ],
+    )
+    .await;
+    pair.target(&[
+        "CREATE TABLE other (k VARCHAR(20) COLLATE utf8mb4_bin PRIMARY KEY, v INT)",
+        &other,
+    ])
+    .await;
     let small = ["--range-rows", "90", "--output", "json"];
     let reports = pair.validate(&small).expect(0).reports();
     for name in ["text", "pairs", "dates", "bytes", "other"] {
@@ -241,9 +315,19 @@ async fn without_a_plan_the_index_is_walked() {
     ])
     .await;
     let reports = pair.validate(&small).expect(4).reports();
-    for (name, different) in [("text", 10), ("pairs", 10), ("dates", 2), ("bytes", 10), ("other", 10)] {
+    for (name, different) in [
+        ("text", 10),
+        ("pairs", 10),
+        ("dates", 2),
+        ("bytes", 10),
+        ("other", 10),
+    ] {
         let counts = &table(&reports, name)["counts"];
-        assert_eq!(counts, &json!({"different": different, "extra": 0, "missing": 0, "unlisted": 0}), "{name}");
+        assert_eq!(
+            counts,
+            &json!({"different": different, "extra": 0, "missing": 0, "unlisted": 0}),
+            "{name}"
+        );
     }
     pair.repair();
     pair.assert_equal();
@@ -253,10 +337,19 @@ async fn without_a_plan_the_index_is_walked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_dump_left_out_is_not_missed() {
     let pair = Pair::new(Server::MySql1, Server::TiDb).await;
-    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY, v INT)", "CREATE TABLE n (id INT PRIMARY KEY)"])
-        .await;
-    pair.source(0, &["INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)", "INSERT INTO n VALUES (1)"])
-        .await;
+    pair.both(&[
+        "CREATE TABLE t (id INT PRIMARY KEY, v INT)",
+        "CREATE TABLE n (id INT PRIMARY KEY)",
+    ])
+    .await;
+    pair.source(
+        0,
+        &[
+            "INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)",
+            "INSERT INTO n VALUES (1)",
+        ],
+    )
+    .await;
     pair.target(&["INSERT INTO t VALUES (2, 2), (3, 3)"]).await;
     let mut t = table_plan(&pair, "t", &["id"], json!([]));
     t.where_clause = Some("v > 1".into());

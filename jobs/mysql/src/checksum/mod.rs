@@ -336,9 +336,7 @@ const NO_HASH_LIMIT: u128 = 100_000_000_000_000_000_000_000_000_000_000_000;
 /// [`read_sum`] refuses.
 #[must_use]
 pub fn sum_expr(row_expr: &str) -> String {
-    format!(
-        "SUM(IFNULL(CAST(CONV(SUBSTRING({row_expr},1,16),16,10) AS UNSIGNED),{NO_HASH}))"
-    )
+    format!("SUM(IFNULL(CAST(CONV(SUBSTRING({row_expr},1,16),16,10) AS UNSIGNED),{NO_HASH}))")
 }
 
 /// Reads what [`sum_expr`] gave, as text. `None` when it is no sum of hashes.

@@ -137,7 +137,10 @@ fn the_row_hash_says_where_a_text_ends_and_what_is_null() {
 #[test]
 fn a_sum_over_a_row_without_a_hash_is_refused() {
     assert_eq!(read_sum(None), Some(0));
-    assert_eq!(read_sum(Some("18446744073709551615")), Some(u128::from(u64::MAX)));
+    assert_eq!(
+        read_sum(Some("18446744073709551615")),
+        Some(u128::from(u64::MAX))
+    );
     let one_without = format!("{}", NO_HASH.parse::<u128>().unwrap() + 5);
     assert_eq!(read_sum(Some(&one_without)), None);
     // More of them than the type holds.

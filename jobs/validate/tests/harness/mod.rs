@@ -129,19 +129,27 @@ impl Pair {
         for source in sources {
             let mut conn = source.connect().await;
             for statement in ["DROP DATABASE IF EXISTS", "CREATE DATABASE"] {
-                conn.query_drop(format!("{statement} `{}`", pair.name)).await.unwrap();
+                conn.query_drop(format!("{statement} `{}`", pair.name))
+                    .await
+                    .unwrap();
             }
         }
         let mut conn = target.connect().await;
         for statement in ["DROP DATABASE IF EXISTS", "CREATE DATABASE"] {
-            conn.query_drop(format!("{statement} `{}`", pair.target_schema())).await.unwrap();
+            conn.query_drop(format!("{statement} `{}`", pair.target_schema()))
+                .await
+                .unwrap();
         }
         pair.write_files();
         pair
     }
 
     pub fn target_schema(&self) -> String {
-        if self.routes.is_empty() { self.name.clone() } else { format!("{}_t", self.name) }
+        if self.routes.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}_t", self.name)
+        }
     }
 
     pub fn write_files(&self) {
@@ -152,7 +160,11 @@ impl Pair {
             self.target.password()
         );
         for (number, source) in self.sources.iter().enumerate() {
-            let rules = if self.routes.is_empty() { "" } else { "  route-rules: [\"r\"]\n" };
+            let rules = if self.routes.is_empty() {
+                ""
+            } else {
+                "  route-rules: [\"r\"]\n"
+            };
             task += &format!("- source-id: \"s{number}\"\n  block-allow-list: \"b\"\n{rules}");
             let file = format!(
                 "source-id: \"s{number}\"\nfrom:\n  host: \"127.0.0.1\"\n  port: {}\n  user: \"root\"\n  password: \"{}\"\n",
@@ -161,7 +173,10 @@ impl Pair {
             );
             std::fs::write(self.folder.path().join(format!("s{number}.yaml")), file).unwrap();
         }
-        task += &format!("block-allow-list:\n  b:\n    do-dbs: [\"{}\"]\n{}", self.name, self.routes);
+        task += &format!(
+            "block-allow-list:\n  b:\n    do-dbs: [\"{}\"]\n{}",
+            self.name, self.routes
+        );
         std::fs::write(self.folder.path().join("task.yaml"), task).unwrap();
     }
 
@@ -186,7 +201,14 @@ impl Pair {
         command
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
-            .args(["--task", "task.yaml", "--staging", "staging", "--workers", "2"]);
+            .args([
+                "--task",
+                "task.yaml",
+                "--staging",
+                "staging",
+                "--workers",
+                "2",
+            ]);
         for number in 0..self.sources.len() {
             command.arg("--source").arg(format!("s{number}.yaml"));
         }
@@ -205,7 +227,11 @@ impl Pair {
     /// Validates to equality.
     pub fn assert_equal(&self) {
         let ended = self.validate(&[]).expect(0);
-        assert!(ended.stdout.ends_with("no differences\n"), "{}", ended.stdout);
+        assert!(
+            ended.stdout.ends_with("no differences\n"),
+            "{}",
+            ended.stdout
+        );
     }
 
     /// Validates to a difference, and returns the reports.
@@ -214,7 +240,12 @@ impl Pair {
     }
 
     pub fn validate_folder(&self) -> PathBuf {
-        self.folder.path().join("staging").join(&self.name).join("s0").join("validate")
+        self.folder
+            .path()
+            .join("staging")
+            .join(&self.name)
+            .join("s0")
+            .join("validate")
     }
 
     /// Runs the repair SQL of the last report on the target, by the client that a person would use
@@ -229,7 +260,11 @@ impl Pair {
         assert!(!files.is_empty(), "there is no repair SQL");
         for file in files {
             let output = Command::new("mysql")
-                .args(["--host=127.0.0.1", "--user=root", "--default-character-set=utf8mb4"])
+                .args([
+                    "--host=127.0.0.1",
+                    "--user=root",
+                    "--default-character-set=utf8mb4",
+                ])
                 .arg("--max-allowed-packet=256M")
                 .arg(format!("--port={}", self.target.port()))
                 .env("MYSQL_PWD", self.target.password())
@@ -248,12 +283,17 @@ impl Pair {
     pub async fn clean(self) {
         for source in &self.sources {
             let mut conn = source.connect().await;
-            conn.query_drop(format!("DROP DATABASE `{}`", self.name)).await.unwrap();
+            conn.query_drop(format!("DROP DATABASE `{}`", self.name))
+                .await
+                .unwrap();
         }
         let mut conn = self.target.connect().await;
-        conn.query_drop(format!("DROP DATABASE IF EXISTS `{}`", self.target_schema()))
-            .await
-            .unwrap();
+        conn.query_drop(format!(
+            "DROP DATABASE IF EXISTS `{}`",
+            self.target_schema()
+        ))
+        .await
+        .unwrap();
     }
 }
 
