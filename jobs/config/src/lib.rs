@@ -51,7 +51,7 @@ pub use units::{
     Checksum, ImportMode, LoaderConfig, MydumperConfig, OnDuplicateLogical, OnDuplicatePhysical,
     SyncerConfig, ValidatorConfig, ValidatorMode,
 };
-pub use yaml::Given;
+pub use yaml::{Given, KeyDoc};
 
 /// All sections, so that a message can name the one that a key stands in.
 const SECTIONS: &[(&str, &[&str])] = &[
@@ -74,4 +74,27 @@ const SECTIONS: &[(&str, &[&str])] = &[
     (SyncerConfig::WHAT, SyncerConfig::KEYS),
     (ValidatorConfig::WHAT, ValidatorConfig::KEYS),
     (ExperimentalConfig::WHAT, ExperimentalConfig::KEYS),
+];
+
+/// All sections with what each key means, for `docs/configuration.md`.
+pub const DOCUMENTED: &[(&str, &[KeyDoc])] = &[
+    (SourceFile::WHAT, SourceFile::DOCS),
+    (DatabaseConfig::WHAT, DatabaseConfig::DOCS),
+    (SecurityConfig::WHAT, SecurityConfig::DOCS),
+    (PurgeConfig::WHAT, PurgeConfig::DOCS),
+    (CheckerConfig::WHAT, CheckerConfig::DOCS),
+    (TaskFile::WHAT, TaskFile::DOCS),
+    (MysqlInstance::WHAT, MysqlInstance::DOCS),
+    (MetaConfig::WHAT, MetaConfig::DOCS),
+    (TableRule::WHAT, TableRule::DOCS),
+    (BlockAllowList::WHAT, BlockAllowList::DOCS),
+    (RouteRule::WHAT, RouteRule::DOCS),
+    (ExtractRule::WHAT, ExtractRule::DOCS),
+    (EventFilterRule::WHAT, EventFilterRule::DOCS),
+    (ExpressionFilter::WHAT, ExpressionFilter::DOCS),
+    (MydumperConfig::WHAT, MydumperConfig::DOCS),
+    (LoaderConfig::WHAT, LoaderConfig::DOCS),
+    (SyncerConfig::WHAT, SyncerConfig::DOCS),
+    (ValidatorConfig::WHAT, ValidatorConfig::DOCS),
+    (ExperimentalConfig::WHAT, ExperimentalConfig::DOCS),
 ];

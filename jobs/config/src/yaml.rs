@@ -59,6 +59,19 @@ impl Given {
     }
 }
 
+/// What a key means, as written beside its definition.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyDoc {
+    /// Its current name.
+    pub key: &'static str,
+    /// Its meaning.
+    pub meaning: &'static str,
+    /// Its default, as Rust writes it.
+    pub default: &'static str,
+    /// Why it has no effect, if it has none.
+    pub no_effect: Option<&'static str>,
+}
+
 /// A key that was given and has no effect.
 #[derive(Debug)]
 pub(crate) struct Note {
@@ -107,7 +120,7 @@ macro_rules! section {
         $(#[$meta:meta])*
         $what:literal $name:ident {
             $(
-                $(#[$field_meta:meta])*
+                $(#[doc = $doc:literal])*
                 $key:literal $(| $old:literal)* => $field:ident : $ty:ty = $default:expr
                 $(, no effect $why:literal)?;
             )*
@@ -116,7 +129,7 @@ macro_rules! section {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq)]
         pub struct $name {
-            $( $(#[$field_meta])* pub $field: $ty, )*
+            $( $(#[doc = $doc])* pub $field: $ty, )*
             /// Where the keys were given.
             pub given: $crate::yaml::Given,
         }
@@ -132,6 +145,16 @@ macro_rules! section {
             pub const WHAT: &'static str = $what;
             /// All keys that the section knows.
             pub const KEYS: &'static [&'static str] = &[$( $key, $( $old, )* )*];
+            /// Each key for `docs/configuration.md`.
+            pub const DOCS: &'static [$crate::yaml::KeyDoc] = &[$( $crate::yaml::KeyDoc {
+                key: $key,
+                meaning: concat!($($doc),*),
+                default: stringify!($default),
+                no_effect: {
+                    let why: &[&'static str] = &[$( $why )?];
+                    if why.is_empty() { None } else { Some(why[0]) }
+                },
+            }, )*];
         }
 
         impl $crate::yaml::Notes for $name {

@@ -43,7 +43,7 @@ fn settings(mode: &'static str, consistency: &str) -> Settings {
 async fn capture(scenario: &Scenario) {
     let mut conn = scenario.connect().await;
     let uuid: String =
-        mysql_async::prelude::Queryable::query_first(&mut conn, "SELECT @@server_uuid")
+        conn.query_first("SELECT @@server_uuid")
             .await
             .unwrap()
             .unwrap();

@@ -201,6 +201,15 @@ impl Error {
                 at,
                 message: tls.to_string(),
             },
+            // MySQL answers for a user that does not exist with a plugin chosen by the name, so that
+            // nobody can try out names: most often this is a wrong user, not a wrong plugin.
+            mysql_async::Error::Driver(DriverError::UnknownAuthPlugin { ref name }) => {
+                let message = format!(
+                    "there is no such user, or it logs in by the plugin `{name}`, which is not \
+                     supported here (`ALTER USER … IDENTIFIED WITH caching_sha2_password BY …`)"
+                );
+                Self::AccessDenied { at, message }
+            }
             // The handshake itself fails as an I/O error that wraps the TLS library's.
             mysql_async::Error::Io(IoError::Io(ref error))
                 if error.kind() == io::ErrorKind::InvalidData
