@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use arrow::datatypes::DataType;
-use tideway_mysql::checksum::{self, Compare};
+use tideway_mysql::checksum::{Compare, Side};
+use tideway_mysql::info::Flavor;
 use tideway_mysql::schema::{ColumnDef, Generated};
 use tideway_mysql::types::column_type::ColumnType;
 use tideway_mysql::types::mapping::arrow_type;
@@ -85,9 +86,14 @@ fn table() -> String {
     for raw in TYPES {
         let column = column(raw);
         let arrow = arrow_type(&column.ty, false);
-        let compared = match checksum::column(&column) {
-            Compare::Server(_) => "the servers",
-            Compare::Client => "the job, value by value",
+        let sides = [Flavor::MySql, Flavor::TiDb].map(|flavor| Side {
+            column: &column,
+            flavor,
+        });
+        let compared = if Compare::of(&sides).on_client() {
+            "the job, value by value"
+        } else {
+            "the servers"
         };
         let arrow_name = match &arrow {
             DataType::Timestamp(..) => "Timestamp(µs, UTC)".to_owned(),
