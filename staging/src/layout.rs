@@ -33,7 +33,14 @@ const LONGEST: usize = 200;
 /// The longest half of `<db>.<table>` when the whole is longer than [`LONGEST`].
 const LONGEST_HALF: usize = 99;
 /// Folders of a task that no source may take.
-const RESERVED: [&str; 5] = ["control", "leases", "status", "runs", "task.json"];
+const RESERVED: [&str; 6] = [
+    "control",
+    "leases",
+    "precheck",
+    "status",
+    "runs",
+    "task.json",
+];
 
 /// A name as it stands in a key.
 ///
@@ -190,6 +197,12 @@ impl TaskKeys {
     #[must_use]
     pub fn status_dir(&self) -> Path {
         key(&format!("{}/status", self.root))
+    }
+
+    /// The report of the precheck, which looks at all sources at once.
+    #[must_use]
+    pub fn precheck_report(&self) -> Path {
+        key(&format!("{}/precheck/report.json", self.root))
     }
 
     /// The folder of the workflow runs.

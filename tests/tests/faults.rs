@@ -303,3 +303,54 @@ async fn a_difference_is_found_and_named() {
         .says(&["1 difference"]);
     scenario.clean().await;
 }
+
+#[tokio::test]
+async fn cleanup_ends_the_task_and_leaves_its_neighbours() {
+    use mysql_async::prelude::Queryable;
+    let scenario = dumped("cleanup").await;
+    run(&mut scenario.job("load")).expect(0);
+    let name = scenario.name.clone();
+    let meta = format!("{name}_meta");
+    scenario
+        .target
+        .run(&[&format!("CREATE TABLE `{meta}`.`{name}_2_owner` (a INT)")])
+        .await;
+    let neighbour = Path::new(&scenario.staging).join(format!("{name}_2"));
+    fs::create_dir_all(&neighbour).unwrap();
+    fs::write(neighbour.join("task.json"), "{}").unwrap();
+    let cleanup = |flag: &str| {
+        let mut command = std::process::Command::new(tideway_tests::command::binary("tideway"));
+        command
+            .current_dir(scenario.folder.path())
+            .args([
+                "cleanup",
+                flag,
+                "--task",
+                "task.yaml",
+                "--source",
+                "source1.yaml",
+            ])
+            .args(["--staging", &scenario.staging]);
+        command
+    };
+    run(&mut cleanup("--dry-run"))
+        .expect(0)
+        .says(&[&format!("{name}_loader_checkpoint")]);
+    assert!(
+        scenario.source_staging(1).exists(),
+        "--dry-run removes nothing"
+    );
+    run(&mut cleanup("--yes")).expect(0);
+    assert!(!scenario.source_staging(1).join("dump").exists());
+    assert!(neighbour.join("task.json").exists());
+    let mut conn = scenario.target.connect().await;
+    let left: Vec<String> = conn
+        .query(format!(
+            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{meta}'"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(left, [format!("{name}_2_owner")]);
+    assert_eq!(count(&scenario).await, Some(3), "what was migrated stays");
+    scenario.clean().await;
+}

@@ -28,7 +28,7 @@ fn tables() -> String {
                         .replace('"', "")
                 ),
             };
-            let default = if default.contains("Default") || default.contains("::new") {
+            let default = if default.contains("default()") || default.contains("::new") {
                 String::new()
             } else {
                 default

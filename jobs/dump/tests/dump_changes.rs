@@ -42,11 +42,11 @@ fn settings(mode: &'static str, consistency: &str) -> Settings {
 /// What capture writes first.
 async fn capture(scenario: &Scenario) {
     let mut conn = scenario.connect().await;
-    let uuid: String =
-        conn.query_first("SELECT @@server_uuid")
-            .await
-            .unwrap()
-            .unwrap();
+    let uuid: String = conn
+        .query_first("SELECT @@server_uuid")
+        .await
+        .unwrap()
+        .unwrap();
     let start = Start {
         version: 1,
         server_uuid: uuid,

@@ -23,8 +23,6 @@ use futures::future::try_join_all;
 use tideway_config::ResolvedSource;
 use tideway_job::{Job, JobError, Output};
 use tideway_mysql::schema::TableName;
-use tideway_staging::Path;
-use tideway_staging::layout::TaskKeys;
 
 use checks::estimate::Estimate;
 use facts::{Context, ServerFacts, SourceFacts};
@@ -48,7 +46,11 @@ pub async fn run(args: Args) -> Result<(), JobError> {
         }
     }
     // The report in staging is for those who look later; without it the result stands all the same.
-    if let Err(error) = job.staging.put_json(&report_key(&job.keys), &report).await {
+    if let Err(error) = job
+        .staging
+        .put_json(&job.keys.precheck_report(), &report)
+        .await
+    {
         tracing::warn!("the report could not be stored: {error}");
     }
     if report.summary.passed {
@@ -63,11 +65,6 @@ pub async fn run(args: Args) -> Result<(), JobError> {
         .into_iter()
         .collect();
     Err(JobError::Precheck(failed.join(", ")))
-}
-
-/// Where the report lies: `<task>/precheck/report.json`.
-pub fn report_key(keys: &TaskKeys) -> Path {
-    keys.root().join("precheck").join("report.json")
 }
 
 /// Gathers facts and judges them.
