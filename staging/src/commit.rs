@@ -18,6 +18,7 @@
 //! Ours is what equals ours byte for byte (or, parsed, by `==`), so documents that race must carry
 //! something of their own: an attempt, a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::path::Path;
@@ -51,16 +52,40 @@ impl Staging {
     where
         T: Serialize + DeserializeOwned + PartialEq + Sync,
     {
+        self.create_json_in(self.markers(), key, document).await
+    }
+
+    /// As [`Staging::create_json`], for the plan and the manifest, which grow with the number of
+    /// tables and chunks: with the patience of data, for no lease waits for them.
+    ///
+    /// # Errors
+    /// When the store fails, or what is there is damaged.
+    pub async fn create_large_json<T>(&self, key: &Path, document: &T) -> Result<Create<T>>
+    where
+        T: Serialize + DeserializeOwned + PartialEq + Sync,
+    {
+        self.create_json_in(self.data(), key, document).await
+    }
+
+    async fn create_json_in<T>(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        key: &Path,
+        document: &T,
+    ) -> Result<Create<T>>
+    where
+        T: Serialize + DeserializeOwned + PartialEq + Sync,
+    {
         let bytes = self.to_json(key, document)?;
         let mut pause = PAUSE;
         for last in (0..TRIES).map(|n| n + 1 == TRIES) {
-            let failed = match self.try_create(key, bytes.clone()).await {
+            let failed = match self.try_create(store, key, bytes.clone()).await {
                 Ok(()) => return Ok(Create::Won),
                 Err(TryCreate::Exists) => None,
                 Err(TryCreate::Failed(error)) if error.ambiguous() => Some(error),
                 Err(TryCreate::Failed(error)) => return Err(error),
             };
-            match (self.get_marker_bytes(key).await, failed) {
+            match (self.get_from(store, key).await, failed) {
                 (Ok(Some(found)), _) if found == bytes => return Ok(Create::Won),
                 (Ok(Some(found)), _) => {
                     let found: T = parse(self.url(), key, &found)?;
@@ -94,13 +119,17 @@ impl Staging {
         })
     }
 
-    async fn try_create(&self, key: &Path, bytes: Bytes) -> Result<(), TryCreate> {
+    async fn try_create(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        key: &Path,
+        bytes: Bytes,
+    ) -> Result<(), TryCreate> {
         let options = PutOptions {
             mode: PutMode::Create,
             ..PutOptions::default()
         };
-        match self
-            .markers()
+        match store
             .put_opts(key, PutPayload::from_bytes(bytes), options)
             .await
         {
@@ -117,4 +146,29 @@ impl Staging {
 enum TryCreate {
     Exists,
     Failed(Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn large_documents_have_the_patience_of_data() {
+        let staging = Staging::from_stores(Arc::new(InMemory::new()), Arc::new(InMemory::new()));
+        let (key, document) = (Path::from("plan.json"), json!({"version": 1}));
+        let created = staging.create_large_json(&key, &document).await.unwrap();
+        assert_eq!(created, Create::Won);
+        let quick: Option<serde_json::Value> = staging.get_json(&key).await.unwrap();
+        assert_eq!(quick, None, "it went by the store for markers");
+        let found: Option<serde_json::Value> = staging.get_large_json(&key).await.unwrap();
+        assert_eq!(found, Some(document.clone()));
+        let again = staging.create_large_json(&key, &document).await.unwrap();
+        assert_eq!(again, Create::Won, "ours, read back from where it was put");
+        let other = json!({"version": 1, "other": true});
+        let lost = staging.create_large_json(&key, &other).await.unwrap();
+        assert_eq!(lost, Create::Exists(document));
+    }
 }

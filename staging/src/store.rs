@@ -73,6 +73,19 @@ impl Staging {
         }
     }
 
+    /// A staging whose documents and data lie apart, to tell by which one a call went.
+    #[cfg(test)]
+    pub(crate) fn from_stores(data: Arc<dyn ObjectStore>, markers: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                url: "test".to_owned(),
+                data,
+                markers,
+                folder: None,
+            }),
+        }
+    }
+
     /// The URL as given, without secrets.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -85,6 +98,17 @@ impl Staging {
     /// When the store fails, or the document is damaged or of a newer version.
     pub async fn get_json<T: DeserializeOwned>(&self, key: &Path) -> Result<Option<T>> {
         match self.get_marker_bytes(key).await? {
+            Some(bytes) => parse(self.url(), key, &bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Staging::get_json`], for what [`Staging::create_large_json`] created.
+    ///
+    /// # Errors
+    /// When the store fails, or the document is damaged or of a newer version.
+    pub async fn get_large_json<T: DeserializeOwned>(&self, key: &Path) -> Result<Option<T>> {
+        match self.get_bytes(key).await? {
             Some(bytes) => parse(self.url(), key, &bytes).map(Some),
             None => Ok(None),
         }
@@ -203,7 +227,11 @@ impl Staging {
         self.get_from(self.markers(), key).await
     }
 
-    async fn get_from(&self, store: &Arc<dyn ObjectStore>, key: &Path) -> Result<Option<Bytes>> {
+    pub(crate) async fn get_from(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        key: &Path,
+    ) -> Result<Option<Bytes>> {
         let read = async { store.get(key).await?.bytes().await };
         match read.await {
             Ok(bytes) => Ok(Some(bytes)),

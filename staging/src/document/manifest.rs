@@ -115,7 +115,7 @@ fn canonical(value: &Json, text: &mut String) {
 /// # Errors
 /// When the store fails or the manifest is damaged.
 pub async fn read_manifest(staging: &Staging, keys: &SourceKeys) -> Result<Option<Manifest>> {
-    staging.get_json(&keys.manifest()).await
+    staging.get_large_json(&keys.manifest()).await
 }
 
 #[cfg(test)]
