@@ -7,7 +7,8 @@
 //!   never be created any more. So can data of a chunk that is in no plan: a marker would be void.
 //! - Data of a planned chunk **without** a marker is kept until it is older than
 //!   [`GcOptions::min_age`], for its writer may be alive: chunks are dealt by index and need no
-//!   lease.
+//!   lease. While a dump of the source says that it runs (its heartbeat), such data is kept however
+//!   old it is: a chunk of several files is read for as long as it takes.
 //! - Under a live lease of the task that the caller does not hold, nothing is removed at all.
 //!
 //! Markers are listed *after* data: data that appears later is not looked at, and a marker that
@@ -23,17 +24,21 @@ use object_store::path::Path;
 
 use crate::document::{ChunkMarker, read_plan};
 use crate::layout::{ChunkFile, SourceKeys, TaskKeys, parse_chunk_marker, table_stem};
-use crate::{Error, Result, Staging, lease};
+use crate::{Error, Result, Staging, heartbeat, lease};
 
 /// Temporary files of a folder are removed only when they were not touched for so long.
 const LEFTOVER_AGE: Duration = Duration::from_secs(60);
+
+/// For how long a heartbeat counts: it is written every two seconds, and a store may be away.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What may be removed.
 #[derive(Clone, Debug)]
 pub struct GcOptions {
     /// Only tell what would be removed.
     pub dry_run: bool,
-    /// Data of a chunk that may still get its marker must be older than this.
+    /// Data of a chunk that may still get its marker must be older than this; while a dump of the
+    /// source runs it is kept anyway.
     pub min_age: Duration,
     /// A lease that the caller itself holds.
     pub own_lease: Option<String>,
@@ -86,6 +91,7 @@ pub async fn gc(
         }
     }
     let data: Vec<ObjectMeta> = staging.list(&source.dump_dir()).try_collect().await?;
+    let dumping = is_dumping(staging, task, source).await?;
     let named = named_data(staging, source, &data).await?;
     let planned = planned_chunks(staging, source).await?;
 
@@ -100,7 +106,7 @@ pub async fn gc(
             Some(keys) if keys.contains(object.location.as_ref()) => continue,
             None if planned.contains(&chunk) => {
                 let age = (now - object.last_modified).to_std().unwrap_or_default();
-                if age < options.min_age {
+                if dumping || age < options.min_age {
                     report.kept.push(object.location.to_string());
                     continue;
                 }
@@ -113,14 +119,33 @@ pub async fn gc(
         report.bytes += object.size;
         report.removed.push(object.location.to_string());
     }
+    // The dump may be held up between two parts of a file.
+    let age = if dumping {
+        LEFTOVER_AGE.max(options.min_age)
+    } else {
+        LEFTOVER_AGE
+    };
     let leftovers = staging
-        .clean_leftovers(&source.dump_dir(), LEFTOVER_AGE, options.dry_run)
+        .clean_leftovers(&source.dump_dir(), age, options.dry_run)
         .await?;
     report.bytes += leftovers.bytes;
     report.temporary_files = leftovers.files;
     report.removed.sort();
     report.kept.sort();
     Ok(report)
+}
+
+/// Whether a process that dumps this source says that it runs.
+async fn is_dumping(staging: &Staging, task: &TaskKeys, source: &SourceKeys) -> Result<bool> {
+    let now = Utc::now();
+    Ok(heartbeat::read_all(staging, task)
+        .await?
+        .iter()
+        .any(|beat| {
+            beat.job == "dump"
+                && task.source(&beat.source) == *source
+                && beat.is_live(now, HEARTBEAT_PATIENCE)
+        }))
 }
 
 type Chunk = (String, u32);

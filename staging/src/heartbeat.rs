@@ -1,7 +1,8 @@
 //! Heartbeats: what a worker last said of itself.
 //!
-//! Overwritten in place, and nothing depends on them but what people see, so a lost or late one is
-//! harmless. Whether a process may do a thing is decided by leases and markers.
+//! Overwritten in place; people look at them, and [`crate::gc`] keeps young data a little longer while
+//! one of a dump is live, so a lost or late one is harmless. Whether a process may do a thing is
+//! decided by leases and markers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, HashSet};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::chunk::read_block;
-use crate::document::{ChunkMarker, EffectivePlan, Manifest, TablePlan, read_manifest, read_plan};
+use crate::document::{
+    ChunkMarker, EffectivePlan, Manifest, TablePlan, read_manifest, read_plan_generations,
+};
 use crate::layout::{ChunkFile, SourceKeys, parse_chunk_marker, table_stem};
 use crate::{Error, Result, Staging};
 
@@ -91,19 +93,19 @@ pub async fn verify_dump(
     keys: &SourceKeys,
     mut progress: impl FnMut(&VerifyProgress) + Send,
 ) -> Result<VerifyReport> {
-    let plan = read_plan(staging, keys).await?;
-    let Some(plan) = plan else {
+    let mut report = VerifyReport::default();
+    let generations = read_plan_generations(staging, keys).await?;
+    // A damaged manifest is a finding; the plan is then looked at as it is.
+    let manifest = noted(&mut report, read_manifest(staging, keys).await)?.flatten();
+    let last = manifest.as_ref().map(|manifest| manifest.generation);
+    let Some(plan) = EffectivePlan::overlay_until(generations, last) else {
         return Err(Error::NotFound {
             url: staging.url().to_owned(),
             key: keys.plan(0).to_string(),
             what: "nothing was dumped here yet: run `tideway-dump plan`".to_owned(),
         });
     };
-    let mut report = VerifyReport {
-        total_chunks: plan.chunks().count() as u64,
-        ..VerifyReport::default()
-    };
-    let manifest = noted(&mut report, read_manifest(staging, keys).await)?.flatten();
+    report.total_chunks = plan.chunks().count() as u64;
     report.finished = manifest.is_some();
     let mut totals: BTreeMap<(&str, &str), TableTotals> = BTreeMap::new();
     let mut named = HashSet::new();
@@ -226,7 +228,8 @@ fn compare(
         report.problem(
             &key,
             format!(
-                "it was written for generation {} of the plan, the newest is {}: run `tideway-dump` again",
+                "it was written for generation {} of the plan, and the last one that is there is {}: restore \
+                 the others, or begin anew after `tideway cleanup`",
                 manifest.generation,
                 plan.plans - 1
             ),

@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use tideway_staging::chunk::{ChunkWriter, ChunkWriterOptions};
 use tideway_staging::document::{
-    ChunkMarker, DataFile, Plan, read_manifest, read_plan, require_marker,
+    ChunkMarker, DataFile, Manifest, Plan, read_manifest, read_plan, require_marker,
 };
 use tideway_staging::gc::{GcOptions, gc, remove_prefix};
+use tideway_staging::heartbeat::Heartbeat;
 use tideway_staging::layout::{SourceKeys, TaskKeys};
 use tideway_staging::lease::{Acquired, Lease, TERM};
 use tideway_staging::verify::verify_dump;
@@ -24,6 +25,8 @@ on_every_store!(
     every_damage_is_listed,
     gc_takes_what_no_marker_names_and_nothing_else,
     gc_stands_back_from_a_live_lease,
+    gc_keeps_what_a_running_dump_may_still_commit,
+    a_generation_behind_the_manifest_is_of_no_dump,
     a_prefix_is_removed_whole,
 );
 
@@ -145,18 +148,86 @@ async fn every_damage_is_listed(staging: &Staging) {
     );
     assert_eq!(report.unreferenced, 1, "the third chunk's data");
 
-    // Planned again: the manifest is of before, the old markers are void.
-    let later = plan(1, vec![table_plan("a", 2, &[])]);
-    staging.create_json(&keys.plan(1), &later).await.unwrap();
+    // A manifest of a generation that is gone.
+    let manifest = read_manifest(staging, &keys).await.unwrap().unwrap();
+    staging.delete(&keys.manifest()).await.unwrap();
+    let manifest = Manifest {
+        generation: 1,
+        ..manifest
+    };
+    staging
+        .create_json(&keys.manifest(), &manifest)
+        .await
+        .unwrap();
     let report = verify_dump(staging, &keys, |_| {}).await.unwrap();
-    assert_eq!(report.void_markers, 2);
     assert!(
         report
             .problems
             .iter()
-            .any(|p| p.what.contains("generation 0")),
+            .any(|p| p.what.contains("generation 1")),
         "{report:?}"
     );
+}
+
+async fn a_generation_behind_the_manifest_is_of_no_dump(staging: &Staging) {
+    let keys = keys().1;
+    dump(staging).await;
+    // By a process that was cut off before the manifest was written.
+    let later = plan(1, vec![table_plan("a", 2, &[])]);
+    staging.create_json(&keys.plan(1), &later).await.unwrap();
+    let effective = read_plan(staging, &keys).await.unwrap().unwrap();
+    assert_eq!(effective.plans, 1);
+    assert_eq!(effective.table("d", "a").unwrap().chunk_numbers(), 0..2);
+    let report = verify_dump(staging, &keys, |_| {}).await.unwrap();
+    assert!(report.is_whole(), "{report:?}");
+    // Without the manifest the dump is open again, and it counts.
+    staging.delete(&keys.manifest()).await.unwrap();
+    let effective = read_plan(staging, &keys).await.unwrap().unwrap();
+    assert_eq!(effective.plans, 2);
+}
+
+async fn gc_keeps_what_a_running_dump_may_still_commit(staging: &Staging) {
+    let (task, keys) = keys();
+    let (_, markers) = dump(staging).await;
+    let marker = keys.chunk_marker("d", "a", 1);
+    staging.delete(&marker).await.unwrap();
+    let in_hand = markers[1].files[0].key.clone();
+    let options = GcOptions {
+        min_age: Duration::ZERO,
+        ..GcOptions::default()
+    };
+    let beat = |source: &str, state: &str, age: i64| -> Heartbeat {
+        let at = chrono::Utc::now() - chrono::TimeDelta::seconds(age);
+        serde_json::from_value(serde_json::json!({
+            "version": 1, "job": "dump", "source": source, "worker": 0, "run_id": "",
+            "attempt": 1, "pid": 1, "host": "h", "state": state, "stage": "", "done_units": 0,
+            "total_units": 0, "rows": 0, "bytes": 0, "total_rows": 0, "total_bytes": 0,
+            "message": "", "error": null, "started_at": at, "updated_at": at
+        }))
+        .unwrap()
+    };
+    let key = task.status("dump", "s", 0);
+    staging
+        .put_json(&key, &beat("s", "running", 30))
+        .await
+        .unwrap();
+    let report = gc(staging, &task, &keys, &options).await.unwrap();
+    assert!(report.removed.is_empty(), "{report:?}");
+    assert_eq!(report.kept, std::slice::from_ref(&in_hand));
+    // One that ended, is silent, or is of another source keeps nothing.
+    for other in [
+        beat("s", "done", 1),
+        beat("s", "running", 3600),
+        beat("s2", "running", 1),
+    ] {
+        staging.put_json(&key, &other).await.unwrap();
+        let dry = GcOptions {
+            dry_run: true,
+            ..options.clone()
+        };
+        let report = gc(staging, &task, &keys, &dry).await.unwrap();
+        assert_eq!(report.removed, std::slice::from_ref(&in_hand), "{other:?}");
+    }
 }
 
 async fn gc_takes_what_no_marker_names_and_nothing_else(staging: &Staging) {

@@ -292,7 +292,9 @@ async fn fetch(staging: &Staging, file: &DataFile, key: &Path, block: &Block) ->
 
 const WAY_OUT: &str = "Restore the object (a version, a copy), or delete the chunk's marker and the \
                        manifest (both under dump/_tideway) and run dump again: it reads that chunk \
-                       anew. `tideway staging verify` lists all that is damaged";
+                       anew; of a `flush` or `lock` dump in task-mode full it reads all chunks anew, \
+                       for they are one snapshot. The new manifest is a new load, into empty tables. \
+                       `tideway staging verify` lists all that is damaged";
 
 fn damaged(staging: &Staging, file: &DataFile, what: &str) -> Error {
     Error::Damaged {

@@ -9,6 +9,9 @@
 //!
 //! A generation is found by asking for its number until one is absent. Generations are created in
 //! order, each by create-if-absent, so there is no gap, and all that see n see all before it.
+//!
+//! The manifest closes the plan: a generation above the manifest's own, which a process that was cut
+//! off may still write, belongs to no dump, and [`read_plan`] leaves it out.
 
 use std::ops::Range;
 
@@ -16,7 +19,7 @@ use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use super::Json;
+use super::{Json, read_manifest};
 use crate::layout::SourceKeys;
 use crate::{Result, Staging};
 
@@ -91,7 +94,8 @@ pub struct TablePlan {
     pub key: Vec<String>,
     /// k bounds make k + 1 chunks: `[bounds[i - 1], bounds[i])`, the first and the last open.
     pub bounds: Vec<Vec<Json>>,
-    /// Number of the first chunk.
+    /// Number of the first chunk; 0 only in the first generation that names the table, and only if
+    /// that is the plan's first.
     pub first_chunk: u32,
     /// Rows, as the source estimates them.
     pub estimated_rows: u64,
@@ -158,7 +162,7 @@ pub struct EffectivePlan {
     pub start: Json,
     /// The databases.
     pub databases: Vec<DatabasePlan>,
-    /// The tables, in the order in which chunks are dealt to workers.
+    /// The tables, in the order in which they were planned.
     pub tables: Vec<TablePlan>,
     /// The views.
     pub views: Vec<ViewPlan>,
@@ -167,6 +171,16 @@ pub struct EffectivePlan {
 }
 
 impl EffectivePlan {
+    /// Lays generations over each other, the first being number 0, up to `last` if it is given;
+    /// `None` without any.
+    #[must_use]
+    pub fn overlay_until(mut generations: Vec<Plan>, last: Option<u32>) -> Option<Self> {
+        if let Some(last) = last {
+            generations.truncate(usize::try_from(last).map_or(usize::MAX, |n| n.saturating_add(1)));
+        }
+        Self::overlay(generations)
+    }
+
     /// Lays generations over each other, the first being number 0; `None` without any.
     #[must_use]
     pub fn overlay(generations: Vec<Plan>) -> Option<Self> {
@@ -221,7 +235,7 @@ impl EffectivePlan {
         self.tables.iter().find(|t| t.db == db && t.table == table)
     }
 
-    /// Every chunk, in the order in which they are dealt to workers.
+    /// Every chunk, in the order of the tables.
     pub fn chunks(&self) -> impl Iterator<Item = (&TablePlan, u32)> {
         self.tables
             .iter()
@@ -253,24 +267,40 @@ impl From<Plan> for EffectivePlan {
 /// When the store fails or a generation is damaged.
 pub async fn read_plan_generations(staging: &Staging, keys: &SourceKeys) -> Result<Vec<Plan>> {
     let mut generations = Vec::new();
+    read_more(staging, keys, &mut generations).await?;
+    Ok(generations)
+}
+
+/// Reads what comes behind the generations that were read before.
+async fn read_more(
+    staging: &Staging,
+    keys: &SourceKeys,
+    generations: &mut Vec<Plan>,
+) -> Result<()> {
     loop {
         let number = u32::try_from(generations.len()).unwrap_or(u32::MAX);
         let key: Path = keys.plan(number);
-        match staging.get_json::<Plan>(&key).await? {
+        match staging.get_large_json::<Plan>(&key).await? {
             Some(plan) => generations.push(plan),
-            None => return Ok(generations),
+            None => return Ok(()),
         }
     }
 }
 
-/// Reads what the dump of a source consists of; `None` before `dump plan` ran.
+/// Reads what the dump of a source consists of; `None` before `dump plan` ran. Once there is a
+/// manifest, generations above its own are left out.
 ///
 /// # Errors
-/// When the store fails or a generation is damaged.
+/// When the store fails, or a generation or the manifest is damaged.
 pub async fn read_plan(staging: &Staging, keys: &SourceKeys) -> Result<Option<EffectivePlan>> {
-    Ok(EffectivePlan::overlay(
-        read_plan_generations(staging, keys).await?,
-    ))
+    let mut generations = read_plan_generations(staging, keys).await?;
+    let manifest = read_manifest(staging, keys).await?;
+    let last = manifest.map(|manifest| manifest.generation);
+    if last.is_some_and(|last| generations.len() <= last as usize) {
+        // They came, and the manifest with them, while we read.
+        read_more(staging, keys, &mut generations).await?;
+    }
+    Ok(EffectivePlan::overlay_until(generations, last))
 }
 
 #[cfg(test)]
