@@ -71,7 +71,7 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// Runs a command to its end.
 pub fn run(command: &mut Command) -> Ended {
-    ended(command.stdin(Stdio::null()).output().expect("start"))
+    ended(&command.stdin(Stdio::null()).output().expect("start"))
 }
 
 /// Starts a command and kills it (SIGKILL) after `delay`, unless it ended before.
@@ -91,10 +91,10 @@ pub fn run_and_kill(command: &mut Command, delay: Duration) -> Ended {
     }
     // Fails only when it has ended already.
     let _ = child.kill();
-    ended(child.wait_with_output().expect("wait"))
+    ended(&child.wait_with_output().expect("wait"))
 }
 
-fn ended(output: Output) -> Ended {
+fn ended(output: &Output) -> Ended {
     Ended {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,4 +1,5 @@
 //! `kill -9` at every failpoint, and a rerun: the target is as if nothing had happened.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::process::Command;
 

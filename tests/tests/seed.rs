@@ -1,4 +1,5 @@
 //! The seed's scenario, whole: two sources, `migrate_me` moves, `ignore_me` stays behind.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
 //! Every type and every kind of key, between every pair of servers, judged by the tests' own oracle.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use tideway_tests::scenario::{Scenario, Store};
 use tideway_tests::servers::Server;
