@@ -13,24 +13,26 @@
 //! buffers fill and the server waits, so a slow store slows the source down instead of filling
 //! memory. Four such tasks keep two cores busy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use serde_json::Value;
 use tideway_job::failpoint;
 use tideway_mysql::types::encode::{BatchBuilder, EncodeError};
-use tideway_staging::Create;
 use tideway_staging::chunk::{ChunkWriter, ChunkWriterOptions};
 use tideway_staging::document::{ChunkMarker, DataFile};
 use tideway_staging::layout::{random_attempt, stored_key};
+use tideway_staging::{Create, Path, Staging};
 
 use crate::error::{Error, Result};
 use crate::markers;
 use crate::source::{Source, now};
 use crate::table::Table;
-use crate::too_large;
+use crate::{memory, too_large};
 
 /// Rows of a batch at most: enough that the cost of a batch vanishes, few enough to stay in cache.
 const BATCH_ROWS: usize = 4096;
@@ -38,6 +40,9 @@ const BATCH_ROWS: usize = 4096;
 const BATCH_BYTES: usize = 1 << 20;
 /// Row groups close at this size at the latest.
 const MAX_ROW_GROUP: usize = 64 << 20;
+/// How often a file's key is drawn. With a thousand files of a chunk lying there already, one draw in
+/// a thousand meets one of them.
+const DRAWS: u32 = 16;
 /// A file is followed by another when it holds this many bytes of values: readers want files of up
 /// to 256 MiB, and values compress.
 const MAX_FILE: u64 = 256 << 20;
@@ -94,10 +99,10 @@ impl Files<'_> {
 
     async fn create(&mut self, batch: &RecordBatch) -> Result<ChunkWriter> {
         let plan = &self.table.plan;
-        let key = self
-            .source
-            .keys
-            .chunk_data(&plan.db, &plan.table, self.number, random_attempt());
+        let (keys, number) = (&self.source.keys, self.number);
+        let drawn = (0..DRAWS)
+            .map(|_| keys.chunk_data(&plan.db, &plan.table, number, random_attempt()))
+            .collect();
         let mut metadata = vec![
             ("tideway.database".to_owned(), plan.db.clone()),
             ("tideway.table".to_owned(), plan.table.clone()),
@@ -113,7 +118,7 @@ impl Files<'_> {
             metadata,
             dictionary_columns: self.table.dictionary_columns(),
         };
-        Ok(ChunkWriter::create(&self.source.job.staging, key, batch.schema(), options).await?)
+        create_under_new_key(&self.source.job.staging, drawn, &batch.schema(), &options).await
     }
 
     async fn finish(mut self) -> Result<Vec<DataFile>> {
@@ -181,6 +186,23 @@ pub async fn read(
     }
 }
 
+/// Begins a file under the first of the `drawn` keys that nothing has: of the files of one large
+/// chunk two may well draw the same digits.
+async fn create_under_new_key(
+    staging: &Staging,
+    mut drawn: VecDeque<Path>,
+    schema: &SchemaRef,
+    options: &ChunkWriterOptions,
+) -> Result<ChunkWriter> {
+    loop {
+        let key = drawn.pop_front().unwrap_or_default();
+        match ChunkWriter::create(staging, key, Arc::clone(schema), options.clone()).await {
+            Err(tideway_staging::Error::Conflict { .. }) if !drawn.is_empty() => {}
+            created => return Ok(created?),
+        }
+    }
+}
+
 async fn read_into(conn: &mut Conn, files: &mut Files<'_>) -> Result<(), Failure> {
     let (source, table, limits) = (files.source, files.table, files.limits);
     let columns = table.columns();
@@ -191,13 +213,18 @@ async fn read_into(conn: &mut Conn, files: &mut Files<'_>) -> Result<(), Failure
         .await
         .map_err(source.doing(&doing))?;
     while let Some(row) = rows.next().await.map_err(source.doing(&doing))? {
+        // A row that outgrows this reader's share waits for its turn, and goes alone.
+        let turn = source.large.turn(memory::bytes_of(&row)).await;
+        if turn.is_some() {
+            flush(&mut builder, files).await?;
+        }
         if let Err(error) = builder.push(row) {
             return Err(match error {
                 EncodeError::NeedsText { column } => Failure::NeedsText(column),
                 error => Failure::Other(encode_error(files, error)),
             });
         }
-        if builder.rows() >= BATCH_ROWS || builder.bytes() >= limits.batch_bytes {
+        if turn.is_some() || builder.rows() >= BATCH_ROWS || builder.bytes() >= limits.batch_bytes {
             flush(&mut builder, files).await?;
         }
     }
@@ -291,6 +318,33 @@ async fn delete(source: &Source, files: &[DataFile]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn digits_that_are_taken_are_drawn_again() {
+        let staging = Staging::open("memory:///draws").await.unwrap();
+        let key = |attempt| Path::from(format!("t.{attempt:06}.parquet"));
+        staging
+            .put_bytes(&key(7), bytes::Bytes::from_static(b"earlier"))
+            .await
+            .unwrap();
+        let schema: SchemaRef = Arc::new(arrow::datatypes::Schema::empty());
+        let begin = |drawn: Vec<u32>| {
+            let (staging, schema) = (&staging, &schema);
+            let drawn = drawn.into_iter().map(key).collect();
+            async move {
+                let options = ChunkWriterOptions::default();
+                create_under_new_key(staging, drawn, schema, &options).await
+            }
+        };
+        assert!(begin(vec![7, 7, 8]).await.is_ok());
+        let Err(error) = begin(vec![7]).await else {
+            panic!("nothing else is drawn")
+        };
+        assert!(matches!(
+            error,
+            Error::Staging(tideway_staging::Error::Conflict { .. })
+        ));
+    }
 
     #[test]
     fn limits_follow_the_share() {

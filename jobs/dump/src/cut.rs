@@ -39,7 +39,7 @@ pub struct Cut {
 /// Rows that a chunk should hold.
 #[must_use]
 pub fn rows_per_chunk(rows: u64, bytes: u64, chunk_bytes: u64, asked: Option<u64>) -> u64 {
-    let per_row = if rows == 0 { UNKNOWN_ROW } else { bytes / rows };
+    let per_row = bytes.checked_div(rows).unwrap_or(UNKNOWN_ROW);
     asked.unwrap_or(chunk_bytes / per_row.max(16)).max(1)
 }
 

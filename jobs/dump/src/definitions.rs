@@ -185,6 +185,31 @@ pub async fn enter_tidb_snapshot(source: &Source, conn: &mut Conn, tso: u64) -> 
         )
 }
 
+/// Whether TiDB can still read its state at `tso`.
+///
+/// # Errors
+/// When the source does not answer.
+pub async fn tidb_keeps(source: &Source, tso: u64) -> Result<bool> {
+    let mut conn = source.server.conn().await?;
+    match conn
+        .query_drop(format!("SET SESSION tidb_snapshot = '{tso}'"))
+        .await
+    {
+        Ok(()) => Ok(true),
+        Err(mysql_async::Error::Server(error)) if is_collected(error.code, &error.message) => {
+            Ok(false)
+        }
+        Err(error) => Err(source.doing("looking whether TiDB keeps the snapshot")(
+            error,
+        )),
+    }
+}
+
+/// Whether TiDB says that a state of its past was collected as garbage.
+fn is_collected(code: u16, message: &str) -> bool {
+    matches!(code, 8055 | 9006) || message.contains("GC safe point")
+}
+
 /// Whether the server says that there is no such table or database.
 #[must_use]
 pub fn is_absent(error: &mysql_async::Error) -> bool {

@@ -19,7 +19,9 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use tideway_job::failpoint;
-use tideway_staging::document::{ChunkMarker, EffectivePlan, Manifest, ManifestTable, read_plan};
+use tideway_staging::document::{
+    ChunkMarker, EffectivePlan, Manifest, ManifestTable, read_manifest, read_plan,
+};
 use tideway_staging::lease::{Acquired, Lease};
 use tideway_staging::{Create, Path};
 
@@ -68,7 +70,7 @@ pub async fn finish(source: &Source) -> Result<Manifest> {
             Acquired::Held(lease) => break lease,
             Acquired::Busy { owner, .. } => {
                 // It may be done, at work, or dead: then its lease lapses.
-                if let Some(manifest) = staging.get_json(&source.keys.manifest()).await? {
+                if let Some(manifest) = read_manifest(staging, &source.keys).await? {
                     return Ok(manifest);
                 }
                 if !told {
@@ -94,10 +96,7 @@ pub async fn finish(source: &Source) -> Result<Manifest> {
 
 async fn finish_alone(source: &Source) -> Result<Manifest> {
     let staging = &source.job.staging;
-    if let Some(manifest) = staging
-        .get_json::<Manifest>(&source.keys.manifest())
-        .await?
-    {
+    if let Some(manifest) = read_manifest(staging, &source.keys).await? {
         return Ok(manifest);
     }
     let plan = read_plan(staging, &source.keys)
@@ -106,7 +105,7 @@ async fn finish_alone(source: &Source) -> Result<Manifest> {
             source_id: source.config.id.clone(),
             place: source.place(),
         })?;
-    source.check_server(None, Some(&plan))?;
+    source.check_server(None, Some(&plan)).await?;
     let markers = all_markers(source, &plan).await?;
     tidy(source, &plan, &markers).await?;
     failpoint::hit("dump.finish.deleted");
@@ -117,7 +116,7 @@ async fn finish_alone(source: &Source) -> Result<Manifest> {
     };
     let manifest = manifest(source, &plan, &markers, end);
     let key = source.keys.manifest();
-    let manifest = match staging.create_json(&key, &manifest).await? {
+    let manifest = match staging.create_large_json(&key, &manifest).await? {
         Create::Won => manifest,
         Create::Exists(other) => other,
     };

@@ -16,7 +16,7 @@
 //!    gone. Other jobs wait for it.
 //!
 //! With several worker processes (`--worker-index`, `--worker-count`) the first one plans and the
-//! others wait for the plan; chunks are dealt by index; who commits the last chunk finishes.
+//! others wait for the plan; chunks are dealt by table and number; who commits the last chunk finishes.
 
 pub mod bounds;
 pub mod chunk;
@@ -25,10 +25,13 @@ pub mod cut;
 pub mod definitions;
 pub mod error;
 pub mod finish;
+pub mod keeper;
 pub mod markers;
+pub mod memory;
 pub mod options;
 pub mod plan;
 pub mod reader;
+pub mod replan;
 pub mod report;
 pub mod run;
 pub mod schema_files;
@@ -44,7 +47,7 @@ use std::time::Duration;
 
 use tideway_config::ResolvedSource;
 use tideway_job::{Job, JobError};
-use tideway_staging::document::{EffectivePlan, Manifest, read_plan};
+use tideway_staging::document::{EffectivePlan, read_manifest, read_plan};
 use tokio::time::Instant;
 
 pub use crate::error::Error;
@@ -85,8 +88,8 @@ async fn dump_source(source: &Arc<Source>) -> Result<(), Error> {
     let output = args.common.output;
     let former = start::existing(source).await?;
     let plan = read_plan(staging, keys).await?;
-    source.check_server(former.as_ref(), plan.as_ref())?;
-    if let Some(manifest) = staging.get_json::<Manifest>(&keys.manifest()).await? {
+    source.check_server(former.as_ref(), plan.as_ref()).await?;
+    if let Some(manifest) = read_manifest(staging, keys).await? {
         source.progress.message(format!(
             "{} was finished at {}: nothing to do",
             source.place(),
@@ -147,10 +150,10 @@ async fn prepare(source: &Arc<Source>) -> Result<Option<Planned>, Error> {
         return Ok(Some(Planned {
             plan,
             readers: None,
+            kept: None,
         }));
     }
     let start = start::start(source).await?;
-    start::settle(source, &start).await?;
     Ok(Some(Box::pin(plan::plan(source, &start)).await?))
 }
 
@@ -162,7 +165,7 @@ async fn wait_for_plan(source: &Source) -> Result<EffectivePlan, Error> {
     loop {
         source.check_stop()?;
         if let Some(plan) = read_plan(&source.job.staging, &source.keys).await? {
-            source.check_server(None, Some(&plan))?;
+            source.check_server(None, Some(&plan)).await?;
             return Ok(plan);
         }
         if !told && begun.elapsed() >= Duration::from_secs(60) {

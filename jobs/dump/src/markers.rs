@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use futures::TryStreamExt;
+use sha2::{Digest, Sha256};
 use tideway_staging::Path;
 use tideway_staging::document::{EffectivePlan, TablePlan};
 
@@ -20,7 +21,7 @@ pub struct ChunkId {
     pub table: usize,
     /// The chunk's number within the table.
     pub number: u32,
-    /// Its running number in the whole plan, by which chunks are dealt to workers.
+    /// By which chunks are dealt to workers; see [`unit`].
     pub unit: u64,
     /// Key of its marker.
     pub marker: Path,
@@ -35,12 +36,31 @@ pub fn all(source: &Source, plan: &EffectivePlan) -> Vec<ChunkId> {
             chunks.push(ChunkId {
                 table,
                 number,
-                unit: chunks.len() as u64,
+                unit: unit(planned, number),
                 marker: marker(source, planned, number),
             });
         }
     }
     chunks
+}
+
+/// The number by which a chunk is dealt to a worker.
+///
+/// It depends on the table's name and the chunk's number alone: another table that is planned anew,
+/// or comes, or goes, moves no chunk from one worker to another, so none is left over. Within a table
+/// the chunks go round, and where they begin is spread by a hash.
+#[must_use]
+pub fn unit(table: &TablePlan, number: u32) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(table.db.as_bytes());
+    hash.update([0]);
+    hash.update(table.table.as_bytes());
+    let begin = hash
+        .finalize()
+        .iter()
+        .take(4)
+        .fold(0, |begin, byte| begin << 8 | u64::from(*byte));
+    begin + u64::from(number)
 }
 
 /// Key of a chunk's marker.
@@ -74,4 +94,49 @@ pub async fn committed(source: &Source, plan: &EffectivePlan) -> Result<Vec<Chun
     let mut chunks = all(source, plan);
     chunks.retain(|chunk| present.contains(&chunk.marker));
     Ok(chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn table(name: &str) -> TablePlan {
+        serde_json::from_value(serde_json::json!({
+            "db": "d", "table": name, "definition": null, "definition_hash": "", "position": null,
+            "key": [], "bounds": [], "first_chunk": 0, "estimated_rows": 0, "estimated_bytes": 0,
+            "no_data": false, "where_clause": null,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_table_planned_anew_moves_no_chunk_of_another_to_another_worker() {
+        let planned = table("t");
+        let owners: Vec<u64> = (0..8).map(|number| unit(&planned, number) % 3).collect();
+        // Whatever the bounds and numbers of others: only its own name and number count.
+        let again = TablePlan {
+            first_chunk: 5,
+            estimated_rows: 9,
+            ..planned
+        };
+        assert_eq!(unit(&again, 6) % 3, owners[6]);
+        assert_eq!(owners[0], owners[3]);
+        assert_ne!(owners[0], owners[1]);
+    }
+
+    #[test]
+    fn small_tables_are_spread_over_the_workers() {
+        let mut dealt = BTreeMap::new();
+        for number in 0..300 {
+            *dealt
+                .entry(unit(&table(&format!("t{number}")), 0) % 3)
+                .or_insert(0) += 1;
+        }
+        assert!(
+            dealt.len() == 3 && dealt.values().all(|n| *n > 60),
+            "{dealt:?}"
+        );
+    }
 }

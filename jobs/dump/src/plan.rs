@@ -11,6 +11,7 @@
 //! | no plan | plans |
 //! | all chunks committed | nothing |
 //! | a plan without snapshot (`none`), or TiDB's, which outlives us | continues with what is missing |
+//! | TiDB's, unfinished, and TiDB has collected it as garbage | plans all anew as the next generation, at a new timestamp |
 //! | a `flush` or `lock` plan, unfinished, nothing committed or task mode `full` | the snapshot died with its process: plans all anew as the next generation, under a new lock |
 //! | the same in task mode `all`, some chunks committed | writes a generation without snapshot and continues: cdc's safe mode evens out the states |
 //!
@@ -27,7 +28,8 @@ use tideway_mysql::position::BinlogPosition;
 use tideway_mysql::schema::TableName;
 use tideway_staging::Create;
 use tideway_staging::document::{
-    DatabasePlan, EffectivePlan, Plan, Start, TablePlan, ViewPlan, read_plan, read_plan_generations,
+    DatabasePlan, EffectivePlan, Plan, Start, TablePlan, ViewPlan, read_manifest, read_plan,
+    read_plan_generations,
 };
 use tideway_staging::layout::random_attempt;
 
@@ -35,6 +37,8 @@ use crate::consistency::Wanted;
 use crate::cut::{self, rows_per_chunk};
 use crate::definitions::{self, Defined};
 use crate::error::{Error, Result};
+use crate::keeper::Kept;
+use crate::reader::tidb_timestamp;
 use crate::source::{Source, now, to_json};
 use crate::{markers, schema_files, snapshot};
 
@@ -54,6 +58,8 @@ pub enum Step {
 pub struct Found {
     /// Whether its rows were to be of one snapshot that only the planning process could read.
     pub snapshot_of_a_process: bool,
+    /// Whether its rows were to be of TiDB's past, and TiDB no longer keeps that.
+    pub expired: bool,
     /// Chunks with a marker.
     pub committed: u64,
     /// Chunks in all.
@@ -66,6 +72,7 @@ pub fn next_step(found: Option<Found>, cdc: bool) -> Step {
     match found {
         None => Step::Anew,
         Some(found) if found.committed == found.total => Step::Continue,
+        Some(found) if found.expired => Step::Anew,
         Some(found) if !found.snapshot_of_a_process => Step::Continue,
         Some(found) if cdc && found.committed > 0 => Step::GoInexact,
         Some(_) => Step::Anew,
@@ -78,6 +85,8 @@ pub struct Planned {
     pub plan: EffectivePlan,
     /// Readers inside the snapshot.
     pub readers: Option<Vec<Conn>>,
+    /// Holds the lock on tables without transactions.
+    pub kept: Option<Conn>,
 }
 
 /// Reads the plan, or makes it, or makes its next generation.
@@ -86,19 +95,16 @@ pub struct Planned {
 /// When source or staging fail, or the consistency is not to be had.
 pub async fn plan(source: &Source, start: &Start) -> Result<Planned> {
     let existing = read_plan(&source.job.staging, &source.keys).await?;
-    source.check_server(Some(start), existing.as_ref())?;
+    source.check_server(Some(start), existing.as_ref()).await?;
     let found = match &existing {
-        Some(plan) => Some(Found {
-            snapshot_of_a_process: plan.snapshot && plan.consistency != "snapshot",
-            committed: markers::committed(source, plan).await?.len() as u64,
-            total: plan.tables.iter().map(|t| u64::from(t.chunk_count())).sum(),
-        }),
+        Some(plan) => Some(look_at(source, plan).await?),
         None => None,
     };
     match (next_step(found, source.followed_by_cdc()), existing) {
         (Step::Continue, Some(plan)) => Ok(Planned {
             plan,
             readers: None,
+            kept: None,
         }),
         (Step::GoInexact, Some(plan)) => {
             source.progress.message(
@@ -114,6 +120,7 @@ pub async fn plan(source: &Source, start: &Start) -> Result<Planned> {
             Ok(Planned {
                 plan,
                 readers: None,
+                kept: None,
             })
         }
         (_, existing) => {
@@ -123,9 +130,30 @@ pub async fn plan(source: &Source, start: &Start) -> Result<Planned> {
                      dumped before is void",
                 );
             }
+            if found.is_some_and(|found| found.expired) {
+                source.progress.message(
+                    "TiDB no longer keeps the snapshot of this dump: planning anew, what was \
+                     dumped before is void. A longer tidb_gc_life_time on the source keeps it",
+                );
+            }
             plan_all(source, start, existing.as_ref()).await
         }
     }
+}
+
+/// What counts about the plan that was found.
+async fn look_at(source: &Source, plan: &EffectivePlan) -> Result<Found> {
+    let of_tidb = plan.snapshot && plan.consistency == "snapshot";
+    let mut found = Found {
+        snapshot_of_a_process: plan.snapshot && !of_tidb,
+        expired: false,
+        committed: markers::committed(source, plan).await?.len() as u64,
+        total: plan.tables.iter().map(|t| u64::from(t.chunk_count())).sum(),
+    };
+    if of_tidb && found.committed < found.total {
+        found.expired = !definitions::tidb_keeps(source, tidb_timestamp(&plan.start)?).await?;
+    }
+    Ok(found)
 }
 
 async fn plan_all(
@@ -135,12 +163,17 @@ async fn plan_all(
 ) -> Result<Planned> {
     source.progress.stage("planning");
     let selection = definitions::select(source).await?;
-    let mut readers = None;
+    let (mut readers, mut kept, mut exact) = (None, None, true);
     let (kind, from, defined) = match source.wanted {
         Wanted::Flush { .. } | Wanted::Lock => {
             match snapshot::open(source, &selection.tables).await? {
                 Some(snapshot) => {
                     readers = Some(snapshot.conns);
+                    match snapshot.kept {
+                        Kept::Unneeded => {}
+                        Kept::Locked(conn) => kept = Some(conn),
+                        Kept::Inexact => exact = false,
+                    }
                     let from = to_json(&snapshot.position, &source.keys.plan(0))?;
                     (snapshot.kind, from, snapshot.tables)
                 }
@@ -181,7 +214,7 @@ async fn plan_all(
         generation: former.map_or(0, |plan| plan.plans),
         complete: true,
         consistency: kind.to_owned(),
-        snapshot: kind != "none",
+        snapshot: exact && kind != "none",
         start: from,
         databases: definitions::databases(source, &selection.databases).await?,
         tables,
@@ -197,17 +230,34 @@ async fn plan_all(
             source.config.id
         )));
     }
-    Ok(Planned { plan, readers })
+    Ok(Planned {
+        plan,
+        readers,
+        kept,
+    })
 }
 
 /// Writes the schema files and then the plan; says whether it is ours that stands now.
-async fn commit(source: &Source, plan: Plan) -> Result<(bool, EffectivePlan)> {
+///
+/// # Errors
+/// [`Error::Busy`] when the dump was finished meanwhile; when staging fails.
+pub(crate) async fn commit(source: &Source, plan: Plan) -> Result<(bool, EffectivePlan)> {
+    // One that is written between this look and ours is left out by all who read the plan.
+    if read_manifest(&source.job.staging, &source.keys)
+        .await?
+        .is_some()
+    {
+        return Err(Error::Busy(format!(
+            "another process finished the dump of source `{}` meanwhile: nothing is left to plan",
+            source.config.id
+        )));
+    }
     if !source.config.dump.no_schemas {
         schema_files::write(source, &plan).await?;
     }
     failpoint::hit("dump.schema");
     let key = source.keys.plan(plan.generation);
-    let won = match source.job.staging.create_json(&key, &plan).await? {
+    let won = match source.job.staging.create_large_json(&key, &plan).await? {
         Create::Won => true,
         Create::Exists(other) => {
             tracing::info!(
@@ -229,7 +279,7 @@ async fn commit(source: &Source, plan: Plan) -> Result<(bool, EffectivePlan)> {
 }
 
 /// The next generation, replacing nothing yet.
-fn empty_generation(source: &Source, plan: &EffectivePlan) -> Plan {
+pub(crate) fn empty_generation(source: &Source, plan: &EffectivePlan) -> Plan {
     Plan {
         version: 1,
         task: source.job.task.name.clone(),
@@ -248,60 +298,8 @@ fn empty_generation(source: &Source, plan: &EffectivePlan) -> Plan {
     }
 }
 
-/// Plans one table anew, because its definition is no longer the one that was planned.
-///
-/// Reads the plan again first: another worker may have planned the table meanwhile, and then its
-/// hash there is another than `planned_hash`.
-///
-/// # Errors
-/// When source or staging fail.
-pub async fn replan_table(source: &Source, name: &TableName, planned_hash: &str) -> Result<()> {
-    let Some(plan) = read_plan(&source.job.staging, &source.keys).await? else {
-        return Ok(());
-    };
-    let Some(former) = plan.table(&name.schema, &name.table) else {
-        return Ok(());
-    };
-    if former.no_data || former.definition_hash != planned_hash {
-        return Ok(());
-    }
-    let first_chunk = former.first_chunk + former.chunk_count();
-    let mut conn = source.server.conn().await?;
-    let (def, position) = definitions::define_one(source, &mut conn, name).await?;
-    let table = match def {
-        Some(def) => {
-            source.progress.message(format!(
-                "{name} was altered while the dump ran: planning it anew, its former chunks are void"
-            ));
-            let defined = Defined {
-                def,
-                position,
-                estimated_rows: former.estimated_rows,
-                estimated_bytes: former.estimated_bytes,
-            };
-            cut_one(source, &mut conn, &defined, first_chunk).await?
-        }
-        None => {
-            source.progress.message(format!(
-                "{name} was dropped while the dump ran: its definition goes over, without rows"
-            ));
-            TablePlan {
-                first_chunk,
-                bounds: Vec::new(),
-                no_data: true,
-                ..former.clone()
-            }
-        }
-    };
-    let next = Plan {
-        tables: vec![table],
-        ..empty_generation(source, &plan)
-    };
-    commit(source, next).await.map(drop)
-}
-
 /// For each table of former generations the first chunk number that none of them used.
-async fn first_chunks(
+pub(crate) async fn first_chunks(
     source: &Source,
     former: Option<&EffectivePlan>,
 ) -> Result<BTreeMap<TableName, u32>> {
@@ -336,7 +334,8 @@ async fn cut_all(
         .await
 }
 
-async fn cut_one(
+/// Plans one table.
+pub(crate) async fn cut_one(
     source: &Source,
     conn: &mut Conn,
     table: &Defined,
@@ -391,9 +390,19 @@ async fn tidb_now(source: &Source) -> Result<BinlogPosition> {
     conn.query_drop("ROLLBACK")
         .await
         .map_err(source.doing(doing))?;
+    let Some(tso) = tso.filter(|tso| *tso > 0) else {
+        return Err(Error::Consistency {
+            wanted: "snapshot",
+            problem: format!(
+                "source `{}` gives no timestamp (@@tidb_current_ts) to read a snapshot at. Use \
+                 consistency `none` if nobody writes to it",
+                source.config.id
+            ),
+        });
+    };
     Ok(BinlogPosition {
         file: "tidb-snapshot".to_owned(),
-        pos: tso.unwrap_or(0),
+        pos: tso,
         gtid_set: None,
     })
 }
@@ -409,6 +418,7 @@ mod tests {
     fn found(snapshot: bool, committed: u64, total: u64) -> Option<Found> {
         Some(Found {
             snapshot_of_a_process: snapshot,
+            expired: false,
             committed,
             total,
         })
@@ -424,5 +434,13 @@ mod tests {
         }
         assert_eq!(next_step(found(true, 2, 5), false), Step::Anew);
         assert_eq!(next_step(found(true, 2, 5), true), Step::GoInexact);
+        let expired = |committed| {
+            found(false, committed, 5).map(|found| Found {
+                expired: true,
+                ..found
+            })
+        };
+        assert_eq!(next_step(expired(2), false), Step::Anew);
+        assert_eq!(next_step(expired(5), false), Step::Continue);
     }
 }

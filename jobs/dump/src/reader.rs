@@ -2,7 +2,8 @@
 //!
 //! - **One snapshot** (`flush`, `lock`): the connection's transaction is open for the whole dump. A
 //!   savepoint before each chunk, rolled back after it, lets go of the table's metadata lock, so
-//!   that a DDL on the source waits for a chunk at most, not for the dump. The table checked then is
+//!   that a DDL on the source waits for a chunk at most, not for the dump. Tables without transactions
+//!   are read first, under a lock of their own ([`crate::keeper`]). The table checked then is
 //!   still the snapshot's: a changed definition is an error, for no other state may be mixed in.
 //! - **A state of its own** (`none`): metadata lock first, then the definition, then the rows, whose
 //!   read view is opened by the first row read. So definition and rows belong together.
@@ -12,6 +13,7 @@
 //! - **TiDB's snapshot:** set on the connection; it reads the past, definitions too.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -21,8 +23,9 @@ use tideway_mysql::sql;
 use tideway_staging::document::DataFile;
 
 use crate::chunk::{self, Facts, Failure};
-use crate::definitions::enter_tidb_snapshot;
+use crate::definitions::{enter_tidb_snapshot, is_absent};
 use crate::error::{Error, Result};
+use crate::keeper::Keeper;
 use crate::snapshot::{is_denied, start_transaction};
 use crate::source::{Source, from_json, now, to_json};
 use crate::table::Table;
@@ -34,7 +37,12 @@ const MAX_COLUMNS: usize = 4096;
 /// Where a reader's rows come from.
 pub enum Reader {
     /// A connection inside the snapshot of this process.
-    Snapshot(Conn),
+    Snapshot {
+        /// The connection.
+        conn: Conn,
+        /// The lock on tables that no snapshot holds.
+        keeper: Option<Arc<Keeper>>,
+    },
     /// A connection for each chunk, with a state of its own.
     Own,
     /// A connection for each chunk, in TiDB's past snapshot.
@@ -85,8 +93,13 @@ impl Reader {
         text_columns: &BTreeSet<String>,
     ) -> Result<(Vec<DataFile>, Value), Failure> {
         match self {
-            Self::Snapshot(conn) => {
+            Self::Snapshot { conn, keeper } => {
                 let files = read_in_snapshot(source, conn, table, number, text_columns).await?;
+                if let Some(keeper) = keeper
+                    && table.lacks_transactions()
+                {
+                    keeper.check(source).await?;
+                }
                 let position = if table.is_keyless() {
                     table.plan.position.clone()
                 } else {
@@ -213,6 +226,9 @@ async fn read_keyless(
                 table.name
             ));
         }
+        Err(error) if is_absent(&error) => {
+            return Err(Failure::Other(Error::DefinitionChanged(table.name.clone())));
+        }
         Err(error) => {
             return Err(Failure::Other(source
                 .doing(&format!("locking {name}, which has no key"))(
@@ -249,5 +265,12 @@ async fn unlock(source: &Source, holder: &mut Conn) -> Result<()> {
 /// [`Error::Document`].
 pub fn tidb_timestamp(start: &Value) -> Result<u64> {
     let position: BinlogPosition = from_json(start, &"the plan's start")?;
+    if position.pos == 0 {
+        return Err(Error::Document {
+            key: "the plan's start".to_owned(),
+            what: "it has no TiDB timestamp".to_owned(),
+            way_out: "dump anew after `tideway cleanup`",
+        });
+    }
     Ok(position.pos)
 }

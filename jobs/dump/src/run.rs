@@ -1,10 +1,11 @@
 //! Reading the chunks: several readers take them from one queue until none is left.
 //!
-//! Chunks are dealt to worker processes by their running number; a `flush` or `lock` dump is all the
+//! Chunks are dealt to worker processes by table and number; a `flush` or `lock` dump is all the
 //! first worker's. A stop ends the readers behind the chunk in hand. A table whose definition
 //! changed is planned anew by the reader that noticed, its remaining chunks in the queue are
 //! skipped, and a further round reads the new ones. Chunks of tables that were planned anew are read
-//! by whichever process finds them missing, for workers that ended before know nothing of them.
+//! by whichever process finds them missing, for workers that ended before know nothing of them; each
+//! reads its own first, and looks for a marker before it begins.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, PoisonError};
@@ -15,10 +16,13 @@ use tideway_staging::document::{EffectivePlan, read_plan};
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
+use crate::keeper::Keeper;
 use crate::markers::{self, ChunkId};
-use crate::plan::{self, Planned};
+use crate::plan::Planned;
 use crate::reader::{Reader, tidb_timestamp};
+use crate::replan;
 use crate::source::Source;
+use crate::start;
 use crate::table::Table;
 
 /// How often a chunk is tried, with growing pauses, before the dump gives up.
@@ -34,6 +38,8 @@ struct Round {
     stale: std::sync::Mutex<HashSet<TableName>>,
     /// One reader at a time plans a table anew.
     replanning: tokio::sync::Mutex<()>,
+    /// Holds the lock on tables without transactions.
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Round {
@@ -65,27 +71,41 @@ pub async fn run(source: &Arc<Source>, planned: Planned) -> Result<()> {
     let Planned {
         mut plan,
         mut readers,
+        mut kept,
     } = planned;
-    source.progress.stage("reading");
     for round in 0..ROUNDS {
-        let missing = missing(source, &plan).await?;
+        let mut missing = missing(source, &plan).await?;
         if round == 0 {
             announce(source, &plan, &missing);
         }
         if missing.is_empty() {
             return Ok(());
         }
-        let lanes = lanes(source, &plan, readers.take(), missing.len())?;
+        if round == 0 && readers.is_none() && !plan.snapshot {
+            source.progress.stage("waiting");
+            start::settle(source).await?;
+        }
+        source.progress.stage("reading");
         let tables: Result<Vec<Table>> = plan
             .tables
             .iter()
             .map(|table| Table::new(source, table))
             .collect();
+        let tables = tables?;
+        let keeper = keeper(kept.take(), &tables, &mut missing).await;
+        let lanes = lanes(
+            source,
+            &plan,
+            readers.take(),
+            keeper.as_ref(),
+            missing.len(),
+        )?;
         let shared = Arc::new(Round {
-            tables: tables?,
+            tables,
             queue: std::sync::Mutex::new(missing.into()),
             stale: std::sync::Mutex::default(),
             replanning: tokio::sync::Mutex::new(()),
+            keeper,
         });
         read_all(source, &shared, lanes).await?;
         source.check_stop()?;
@@ -113,7 +133,22 @@ async fn missing(source: &Source, plan: &EffectivePlan) -> Result<Vec<ChunkId>> 
         let replanned = plan.tables[chunk.table].first_chunk > 0;
         (alone || replanned || worker.owns(chunk.unit)) && !present.contains(&chunk.marker)
     });
+    // Those of others last: they may be read by then.
+    chunks.sort_by_key(|chunk| !alone && !worker.owns(chunk.unit));
     Ok(chunks)
+}
+
+/// Puts the chunks of tables without transactions first, and keeps their lock until they are read.
+async fn keeper(
+    kept: Option<mysql_async::Conn>,
+    tables: &[Table],
+    missing: &mut [ChunkId],
+) -> Option<Arc<Keeper>> {
+    let conn = kept?;
+    let under_lock = |chunk: &ChunkId| tables[chunk.table].lacks_transactions();
+    missing.sort_by_key(|chunk| !under_lock(chunk));
+    let chunks = missing.iter().filter(|chunk| under_lock(chunk)).count();
+    Some(Arc::new(Keeper::new(conn, chunks).await))
 }
 
 fn announce(source: &Source, plan: &EffectivePlan, missing: &[ChunkId]) {
@@ -132,10 +167,15 @@ fn lanes(
     source: &Source,
     plan: &EffectivePlan,
     conns: Option<Vec<mysql_async::Conn>>,
+    keeper: Option<&Arc<Keeper>>,
     chunks: usize,
 ) -> Result<Vec<Reader>> {
     if let Some(conns) = conns {
-        return Ok(conns.into_iter().map(Reader::Snapshot).collect());
+        let reader = |conn| Reader::Snapshot {
+            conn,
+            keeper: keeper.cloned(),
+        };
+        return Ok(conns.into_iter().map(reader).collect());
     }
     if plan.snapshot && plan.consistency != "snapshot" {
         return Err(Error::SnapshotLost {
@@ -193,16 +233,30 @@ async fn read_lane(source: &Source, round: &Round, mut reader: Reader) -> Result
             return Ok(());
         };
         let table = &round.tables[chunk.table];
-        match dump_with_retry(source, &mut reader, table, chunk.number).await {
-            Ok(()) => source.progress.unit_done(),
+        // Not known is not there: then it is read, and its marker is met when it is committed.
+        let committed = matches!(source.job.staging.head(&chunk.marker).await, Ok(Some(_)));
+        let read = if committed {
+            Ok(())
+        } else {
+            dump_with_retry(source, &mut reader, table, chunk.number).await
+        };
+        match read {
+            Ok(()) => {
+                source.progress.unit_done();
+                if let Some(keeper) = &round.keeper
+                    && table.lacks_transactions()
+                {
+                    keeper.done().await;
+                }
+            }
             Err(Error::DefinitionChanged(name)) => match reader {
                 Reader::Own => {
                     let _one_at_a_time = round.replanning.lock().await;
-                    plan::replan_table(source, &name, &table.plan.definition_hash).await?;
+                    replan::replan_table(source, &name, &table.plan.definition_hash).await?;
                     let mut stale = round.stale.lock().unwrap_or_else(PoisonError::into_inner);
                     stale.insert(name);
                 }
-                Reader::Snapshot(_) | Reader::Tidb(_) => {
+                Reader::Snapshot { .. } | Reader::Tidb(_) => {
                     return Err(Error::SnapshotLost {
                         reason: format!("table {name} was altered meanwhile"),
                         inexact: source.followed_by_cdc(),
@@ -228,7 +282,8 @@ async fn dump_with_retry(
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        let of_snapshot = matches!(reader, Reader::Snapshot(_)) && matches!(error, Error::Mysql(_));
+        let of_snapshot =
+            matches!(reader, Reader::Snapshot { .. }) && matches!(error, Error::Mysql(_));
         if of_snapshot && error.retryable() {
             return Err(Error::SnapshotLost {
                 reason: error.to_string(),

@@ -3,7 +3,8 @@
 //! While one connection holds the lock nothing can commit to the tables, so every transaction that
 //! opens its snapshot meanwhile sees the same rows, and the position read meanwhile is theirs. The
 //! lock is held for opening the transactions, the position and the definitions only, a matter of
-//! milliseconds to a few seconds; never while rows are read.
+//! milliseconds to a few seconds; never while rows are read, but of tables without transactions (see
+//! [`crate::keeper`]).
 //!
 //! The snapshot lives in this process's connections alone. If one of them breaks, or the process is
 //! killed, it is gone: see [`crate::plan`] for what a rerun does.
@@ -17,6 +18,7 @@ use tideway_mysql::sql;
 use crate::consistency::Wanted;
 use crate::definitions::{self, Defined};
 use crate::error::{Error, Result};
+use crate::keeper::{self, Kept};
 use crate::source::Source;
 
 /// Seconds that a lock is waited for: a long statement on the source would otherwise have us hold up
@@ -35,6 +37,8 @@ pub struct Snapshot {
     pub tables: Vec<Defined>,
     /// `flush` or `lock`: which it became.
     pub kind: &'static str,
+    /// The lock on tables that no snapshot holds.
+    pub kept: Kept,
 }
 
 /// Takes the lock, opens the snapshot on all connections, reads position and definitions, and lets
@@ -58,7 +62,7 @@ pub async fn open(source: &Source, tables: &[Listing]) -> Result<Option<Snapshot
         .query_drop("UNLOCK TABLES")
         .await
         .map_err(source.doing("letting go of the lock"));
-    let (conns, position, tables) = opened?;
+    let (conns, position, tables, kept) = opened?;
     // A lock that was lost meanwhile (the connection was killed) would make the snapshots differ.
     unlocked?;
     Ok(Some(Snapshot {
@@ -66,13 +70,14 @@ pub async fn open(source: &Source, tables: &[Listing]) -> Result<Option<Snapshot
         position,
         tables,
         kind,
+        kept,
     }))
 }
 
 async fn open_under_lock(
     source: &Source,
     tables: &[Listing],
-) -> Result<(Vec<Conn>, Option<BinlogPosition>, Vec<Defined>)> {
+) -> Result<(Vec<Conn>, Option<BinlogPosition>, Vec<Defined>, Kept)> {
     let mut conns = Vec::with_capacity(source.workers);
     for _ in 0..source.workers {
         let mut conn = source.server.conn().await?;
@@ -84,7 +89,8 @@ async fn open_under_lock(
     drop(spare);
     // The readers' connections are taken; the definitions come over the spare ones.
     let defined = definitions::define(source, tables, Some(&position)).await?;
-    Ok((conns, position, defined))
+    let kept = keeper::lock(source, &defined).await?;
+    Ok((conns, position, defined, kept))
 }
 
 /// Opens a transaction whose snapshot is taken now.

@@ -1,6 +1,6 @@
 //! One source of the task, opened: what all steps of its dump share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,10 +13,13 @@ use tideway_mysql::info::Flavor;
 use tideway_mysql::position::{self, BinlogPosition};
 use tideway_staging::document::{EffectivePlan, Start};
 use tideway_staging::layout::SourceKeys;
+use tokio::time::Instant;
 
 use crate::consistency::Wanted;
 use crate::error::{Error, Result};
+use crate::memory::{self, LargeValues};
 use crate::options::Args;
+use crate::start;
 use crate::throttle::{Gate, Limiter};
 
 /// What all steps of one source's dump share.
@@ -41,6 +44,12 @@ pub struct Source {
     pub limiter: Limiter,
     /// The ceiling of running threads.
     pub gate: Gate,
+    /// Turns of readers that meet values larger than their share of the memory.
+    pub large: LargeValues,
+    /// When this process first saw `start.json`.
+    pub start_seen: OnceLock<Instant>,
+    /// Set once it was said that another server took the source's place.
+    took_over: OnceLock<()>,
 }
 
 impl Source {
@@ -54,9 +63,16 @@ impl Source {
         config: &ResolvedSource,
         progress: Progress,
     ) -> Result<Self, JobError> {
-        let workers = job.args.workers.unwrap_or(config.dump.threads).max(1);
-        // Beside the readers: one that holds locks, one for positions, one for the gate and KILL.
-        let server = job.source_server(config, workers + 3).await?;
+        let asked = job.args.workers.unwrap_or(config.dump.threads).max(1);
+        let workers = memory::readers(asked, job.memory.total());
+        if workers < asked {
+            progress.message(format!(
+                "--memory {} bears {workers} connections, not the {asked} that were asked for",
+                bytesize::ByteSize::b(job.memory.total() as u64)
+            ));
+        }
+        // Beside the readers: two that hold locks, one for positions, one for the gate and KILL.
+        let server = job.source_server(config, workers + 4).await?;
         let wanted = Wanted::decide(
             config.dump.consistency,
             server.info().flavor,
@@ -72,6 +88,9 @@ impl Source {
             progress,
             wanted,
             workers,
+            large: LargeValues::new(job.memory.share(workers), job.memory.total()),
+            start_seen: OnceLock::new(),
+            took_over: OnceLock::new(),
             limiter: Limiter::new(args.rate),
             gate,
             server,
@@ -124,25 +143,58 @@ impl Source {
         }
     }
 
-    /// Checks that what lies in staging came from the server that answers now.
+    /// Checks that what lies in staging came from the server that answers now, or, in a dump without
+    /// a snapshot, from one whose place it took: a fail-over changes the UUID, not the history.
     ///
     /// # Errors
     /// [`Error::OtherServer`].
-    pub fn check_server(&self, start: Option<&Start>, plan: Option<&EffectivePlan>) -> Result<()> {
+    pub async fn check_server(
+        &self,
+        start: Option<&Start>,
+        plan: Option<&EffectivePlan>,
+    ) -> Result<()> {
         let own = &self.server.info().uuid;
         let found = [
             start.map(|start| &start.server_uuid),
             plan.map(|plan| &plan.server_uuid),
         ];
-        match found.into_iter().flatten().find(|found| *found != own) {
-            Some(found) => Err(Error::OtherServer {
-                place: self.place(),
-                source_id: self.config.id.clone(),
-                found: found.clone(),
-                own: format!("{} (UUID {own})", self.server.info().version_text),
-            }),
-            None => Ok(()),
+        let Some(found) = found.into_iter().flatten().find(|found| *found != own) else {
+            return Ok(());
+        };
+        if self.took_over(start, plan).await? {
+            if self.took_over.set(()).is_ok() {
+                self.progress.message(format!(
+                    "source `{}` is another server now (UUID {own}, before {found}): it holds all \
+                     transactions of the start, so the dump goes on with it",
+                    self.config.id
+                ));
+            }
+            return Ok(());
         }
+        Err(Error::OtherServer {
+            place: self.place(),
+            source_id: self.config.id.clone(),
+            found: found.clone(),
+            own: format!("{} (UUID {own})", self.server.info().version_text),
+        })
+    }
+
+    /// Whether this server, whose UUID is another, took the place of the one that was dumped so far.
+    async fn took_over(&self, start: Option<&Start>, plan: Option<&EffectivePlan>) -> Result<bool> {
+        if plan.map_or(self.wanted != Wanted::None, |plan| plan.snapshot) {
+            return Ok(false);
+        }
+        let start = match start {
+            Some(start) => Some(start.clone()),
+            None => start::existing(self).await?,
+        };
+        let Some(start) = start else {
+            return Ok(false);
+        };
+        let recorded: Option<BinlogPosition> = from_json(&start.position, &self.keys.start())?;
+        let mut conn = self.server.conn().await?;
+        let now = self.position(&mut conn).await?;
+        Ok(position::continues(recorded.as_ref(), now.as_ref()))
     }
 
     /// Fails when a stop was asked for.

@@ -6,22 +6,24 @@
 //! sees the same start.
 //!
 //! Without GTID the server's position counts transactions that are in the binlog and not yet visible
-//! to readers; they become visible within moments. So in mode `all` the first read comes `--settle`
-//! after the start at the earliest (not under `flush` or `lock`, which wait for commits by
-//! themselves).
+//! to readers; they become visible within moments. So in mode `all` the first read of rows comes
+//! `--settle` after the start at the earliest (not inside a snapshot of `flush` or `lock`, which wait
+//! for commits by themselves). MySQL's `gtid_executed` counts visible transactions only; MariaDB's
+//! GTID position is the binlog's, and counts as the file's does. The time runs from when this process
+//! first saw `start.json`, for its writer's clock may be another machine's.
 
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use tideway_job::failpoint;
-use tideway_mysql::position::BinlogPosition;
+use tideway_mysql::info::Flavor;
 use tideway_staging::Create;
 use tideway_staging::document::Start;
 use tideway_staging::heartbeat::Heartbeat;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::source::{Source, from_json, now, to_json};
+use crate::source::{Source, now, to_json};
 
 /// How often staging is looked at while waiting.
 const POLL: Duration = Duration::from_millis(500);
@@ -38,7 +40,7 @@ pub async fn start(source: &Source) -> Result<Start> {
         None if source.followed_by_cdc() => wait_for_capture(source).await?,
         None => create(source).await?,
     };
-    source.check_server(Some(&start), None)?;
+    source.check_server(Some(&start), None).await?;
     Ok(start)
 }
 
@@ -47,7 +49,11 @@ pub async fn start(source: &Source) -> Result<Start> {
 /// # Errors
 /// When staging fails.
 pub async fn existing(source: &Source) -> Result<Option<Start>> {
-    Ok(source.job.staging.get_json(&source.keys.start()).await?)
+    let start = source.job.staging.get_json(&source.keys.start()).await?;
+    if start.is_some() {
+        source.start_seen.get_or_init(Instant::now);
+    }
+    Ok(start)
 }
 
 async fn create(source: &Source) -> Result<Start> {
@@ -129,21 +135,38 @@ async fn capture_beats(source: &Source) -> Result<bool> {
     Ok(false)
 }
 
-/// Waits until what was in the binlog at the start is visible to readers (see the module).
+/// Waits until what was in the binlog at the start is visible to readers (see the module). To be
+/// called before the first chunk of a dump without a snapshot is read.
 ///
 /// # Errors
 /// [`Error::Stopped`].
-pub async fn settle(source: &Source, start: &Start) -> Result<()> {
-    let position: Option<BinlogPosition> = from_json(&start.position, &source.keys.start())?;
-    let by_gtid = position.is_some_and(|position| position.gtid_set.is_some());
-    if !source.followed_by_cdc() || by_gtid || source.wanted.one_process() {
+pub async fn settle(source: &Source) -> Result<()> {
+    let info = source.server.info();
+    if !source.followed_by_cdc() || position_is_visible(info.flavor, info.gtid) {
         return Ok(());
     }
-    // The clocks of two machines may differ: never longer than the whole time.
-    let passed = (now() - start.at).to_std().unwrap_or_default();
-    let left = source.args.settle.saturating_sub(passed);
+    let seen = source.start_seen.get_or_init(Instant::now);
+    let left = source.args.settle.saturating_sub(seen.elapsed());
     tokio::select! {
         () = tokio::time::sleep(left) => Ok(()),
         () = source.job.stop.cancelled() => Err(Error::Stopped),
+    }
+}
+
+/// Whether the server's position counts only what readers see.
+fn position_is_visible(flavor: Flavor, gtid_mode_on: bool) -> bool {
+    matches!(flavor, Flavor::MySql | Flavor::Aurora) && gtid_mode_on
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mysql_gtids_need_no_settling() {
+        assert!(position_is_visible(Flavor::MySql, true));
+        assert!(position_is_visible(Flavor::Aurora, true));
+        assert!(!position_is_visible(Flavor::MySql, false));
+        assert!(!position_is_visible(Flavor::MariaDb, true));
     }
 }

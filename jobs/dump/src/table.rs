@@ -99,10 +99,7 @@ impl Table {
     /// Whether the table's engine has no transactions.
     #[must_use]
     pub fn lacks_transactions(&self) -> bool {
-        let engine = self.def.engine.as_deref().unwrap_or("InnoDB");
-        ["MyISAM", "Aria", "MEMORY", "CSV", "ARCHIVE", "MRG_MyISAM"]
-            .iter()
-            .any(|name| engine.eq_ignore_ascii_case(name))
+        lacks_transactions(&self.def)
     }
 
     /// The statement that reads chunk `number`.
@@ -173,4 +170,13 @@ impl Table {
             Err(Error::DefinitionChanged(self.name.clone()))
         }
     }
+}
+
+/// Whether the table's engine has no transactions, so that no snapshot holds its rows.
+#[must_use]
+pub fn lacks_transactions(def: &TableDef) -> bool {
+    let engine = def.engine.as_deref().unwrap_or("InnoDB");
+    !["InnoDB", "XtraDB", "ROCKSDB", "TokuDB", "ndbcluster"]
+        .iter()
+        .any(|name| engine.eq_ignore_ascii_case(name))
 }

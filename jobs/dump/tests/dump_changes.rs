@@ -9,7 +9,7 @@ use std::time::Duration;
 use harness::{Ended, Scenario, Server, Settings};
 use mysql_async::prelude::Queryable;
 use serde_json::json;
-use tideway_staging::document::Start;
+use tideway_staging::document::{Plan, Start};
 use tideway_staging::heartbeat::Heartbeat;
 use tideway_staging::layout::TaskKeys;
 
@@ -120,7 +120,7 @@ async fn an_altered_table_ends_a_snapshot_dump() {
     scenario
         .sql(&["ALTER TABLE u ADD COLUMN w INT DEFAULT 5"])
         .await;
-    Ended::of(child.wait_with_output().unwrap())
+    Ended::of(&child.wait_with_output().unwrap())
         .expect(1)
         .says(&["snapshot", "run the dump again"]);
     assert!(scenario.manifest().await.is_none());
@@ -129,6 +129,176 @@ async fn an_altered_table_ends_a_snapshot_dump() {
         scenario.assert_table(table).await;
     }
     scenario.assert_tidy().await;
+    scenario.clean().await;
+}
+
+#[tokio::test]
+async fn a_renamed_table_is_read_under_its_new_name() {
+    let scenario = filled("renamed", &settings("full", "none")).await;
+    scenario
+        .sql(&["CREATE TABLE w (a INT)", "INSERT INTO w VALUES (7), (7)"])
+        .await;
+    scenario.run(&["plan"]).expect(0);
+    scenario
+        .run_with_failpoint("dump.chunk.marker:2", &["run", "--workers", "1"])
+        .expect(None);
+    scenario
+        .sql(&["RENAME TABLE u TO z", "RENAME TABLE w TO a_keyless"])
+        .await;
+    scenario
+        .run(&[])
+        .expect(0)
+        .says(&["was dropped or renamed", "planning it too"]);
+    for table in ["t", "z", "a_keyless"] {
+        scenario.assert_table(table).await;
+    }
+    scenario.assert_tidy().await;
+    let plan = scenario.plan().await;
+    for gone in ["u", "w"] {
+        let planned = plan.tables.iter().find(|t| t.table == gone).unwrap();
+        assert!(planned.no_data, "{gone}");
+    }
+    let manifest = scenario.manifest().await.unwrap();
+    assert!(manifest.rows == 8004, "{}", manifest.rows);
+    scenario.clean().await;
+}
+
+/// A UUID that differs in its last digit.
+fn other_uuid(own: &str) -> String {
+    let last = if own.ends_with('0') { "1" } else { "0" };
+    format!("{}{last}", &own[..own.len() - 1])
+}
+
+/// Has staging say that the dump came from another server that stood at `gtid_set`.
+async fn came_from_another(scenario: &Scenario, gtid_set: &str) {
+    let staging = scenario.staging().await;
+    let key = scenario.keys().start();
+    let mut start: Start = staging.get_json(&key).await.unwrap().unwrap();
+    start.position["gtid_set"] = json!(gtid_set);
+    let own = std::mem::take(&mut start.server_uuid);
+    start.server_uuid = other_uuid(&own);
+    staging.put_json(&key, &start).await.unwrap();
+    let key = scenario.keys().plan(0);
+    let mut plan: Plan = staging.get_json(&key).await.unwrap().unwrap();
+    plan.server_uuid = other_uuid(&own);
+    staging.put_json(&key, &plan).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dump_goes_on_with_a_server_that_holds_all_transactions_of_the_start() {
+    let scenario = filled("failover", &settings("full", "none")).await;
+    scenario
+        .run_with_failpoint("dump.chunk.marker:2", &["--workers", "1"])
+        .expect(None);
+    let mut conn = scenario.connect().await;
+    let uuid: Option<String> = conn.query_first("SELECT @@server_uuid").await.unwrap();
+    let uuid = uuid.unwrap();
+    // It never had the transactions of this one.
+    came_from_another(&scenario, &format!("{}:1-3", other_uuid(&uuid))).await;
+    scenario
+        .run(&[])
+        .expect(2)
+        .says(&["dump of another server"]);
+    let committed = scenario.markers("t").await;
+    let executed: Option<String> = conn.query_first("SELECT @@gtid_executed").await.unwrap();
+    let staging = scenario.staging().await;
+    let key = scenario.keys().start();
+    let mut start: Start = staging.get_json(&key).await.unwrap().unwrap();
+    start.position["gtid_set"] = json!(executed.unwrap());
+    staging.put_json(&key, &start).await.unwrap();
+    scenario
+        .run(&[])
+        .expect(0)
+        .says(&["another server now", "the dump goes on with it"]);
+    assert!(scenario.markers("t").await.starts_with(&committed));
+    for table in ["t", "u", "keyless"] {
+        scenario.assert_table(table).await;
+    }
+    scenario.clean().await;
+}
+
+/// A table without transactions beside one with.
+async fn with_myisam(what: &str, consistency: &str) -> Scenario {
+    let settings = Settings {
+        aurora: false,
+        ..settings("full", consistency)
+    };
+    let scenario = filled(what, &settings).await;
+    scenario
+        .sql(&[
+            "CREATE TABLE zz (id INT PRIMARY KEY, v VARCHAR(200)) ENGINE=MyISAM",
+            "INSERT INTO zz SELECT id, v FROM t",
+        ])
+        .await;
+    scenario
+}
+
+#[tokio::test]
+async fn tables_without_transactions_stay_locked_until_they_are_read() {
+    for consistency in ["flush", "lock"] {
+        let scenario = with_myisam(consistency, consistency).await;
+        let child = scenario
+            .command(&["--rate", "2000rows"])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        while scenario.data_files().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // Of a table with transactions nobody waits for the lock; of this one until it is read.
+        scenario.sql(&["UPDATE t SET v = 'later'"]).await;
+        let read = scenario.markers("zz").await.len();
+        assert!(read < 8, "the test came too late");
+        scenario
+            .sql(&["INSERT INTO zz VALUES (100000, 'later')"])
+            .await;
+        let read = scenario.markers("zz").await;
+        assert_eq!(read.len(), 8, "written while chunks were missing");
+        assert!(scenario.manifest().await.is_none(), "locked to the end");
+        Ended::of(&child.wait_with_output().unwrap())
+            .expect(0)
+            .says(&["stay locked for writers"]);
+        let (zz, t) = (scenario.dumped("zz").await, scenario.dumped("t").await);
+        assert_eq!((zz.len(), t.len()), (4000, 4000));
+        assert!(t.iter().all(|row| row[1].as_deref() == Some("v")));
+        assert!(scenario.manifest().await.unwrap().exact);
+        scenario.clean().await;
+    }
+}
+
+#[tokio::test]
+async fn without_lock_tables_they_are_copied_only_on_request() {
+    let scenario = with_myisam("nolock", "flush").await;
+    let user = format!("twdump_nolock_{}", std::process::id());
+    scenario
+        .sql(&[
+            &format!("CREATE USER {user} IDENTIFIED BY 'Pass-1'"),
+            &format!("GRANT RELOAD, REPLICATION CLIENT ON *.* TO {user}"),
+            &format!("GRANT SELECT ON `{}`.* TO {user}", scenario.name),
+        ])
+        .await;
+    scenario.write(
+        "source.yaml",
+        &format!(
+            "source-id: s1\nfrom: {{host: 127.0.0.1, port: {}, user: {user}, password: Pass-1}}\n",
+            Server::MySql.port()
+        ),
+    );
+    scenario.run(&[]).expect(2).says(&[
+        "no transactions",
+        ".`zz`",
+        "Grant LOCK TABLES",
+        "--allow-inexact",
+    ]);
+    scenario
+        .run(&["--allow-inexact"])
+        .expect(0)
+        .says(&["not exact"]);
+    scenario.assert_table("zz").await;
+    scenario.assert_table("t").await;
+    assert!(!scenario.manifest().await.unwrap().exact);
+    scenario.sql(&[&format!("DROP USER {user}")]).await;
     scenario.clean().await;
 }
 
@@ -159,7 +329,7 @@ async fn with_cdc_the_dump_waits_for_capture_and_reads_keyless_tables_at_a_posit
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(scenario.data_files().is_empty());
     capture(&scenario).await;
-    Ended::of(child.wait_with_output().unwrap()).expect(0);
+    Ended::of(&child.wait_with_output().unwrap()).expect(0);
     for table in ["t", "u", "keyless"] {
         scenario.assert_table(table).await;
     }

@@ -132,7 +132,7 @@ async fn several_workers_share_the_chunks() {
         })
         .collect();
     for worker in workers {
-        harness::Ended::of(worker.wait_with_output().unwrap()).expect(0);
+        harness::Ended::of(&worker.wait_with_output().unwrap()).expect(0);
     }
     scenario.assert_table("t").await;
     assert!(scenario.manifest().await.is_some());

@@ -166,7 +166,7 @@ async fn a_snapshot_does_not_see_what_is_written_meanwhile() {
             "INSERT INTO keyless VALUES (9, 'z')",
         ])
         .await;
-    Ended::of(child.wait_with_output().unwrap()).expect(0);
+    Ended::of(&child.wait_with_output().unwrap()).expect(0);
     let manifest = scenario.manifest().await.unwrap();
     assert_eq!(manifest.rows, u64::from(ROWS) + 3);
     scenario.clean().await;
@@ -189,7 +189,7 @@ async fn sigterm_finishes_what_is_in_hand() {
         .status()
         .unwrap();
     assert!(killed.success());
-    Ended::of(child.wait_with_output().unwrap()).expect(5);
+    Ended::of(&child.wait_with_output().unwrap()).expect(5);
     let committed = scenario.markers("t").await.len();
     assert!(committed > 0);
     assert_eq!(

@@ -4,6 +4,9 @@
 
 mod harness;
 
+use std::time::Duration;
+
+use chrono::Utc;
 use harness::{Scenario, Server, Settings};
 
 const NUMBERS: &str = "CREATE TABLE numbers (
@@ -146,6 +149,36 @@ async fn tidb_is_read_at_its_past_snapshot() {
     let manifest = scenario.manifest().await.unwrap();
     assert!(manifest.exact);
     assert_eq!(manifest.consistency, "snapshot");
+
+    // When TiDB has collected the snapshot, what was dumped of it is void.
+    let staging = scenario.folder.path().join("staging");
+    std::fs::remove_dir_all(staging).unwrap();
+    scenario
+        .run_with_failpoint("dump.chunk.marker:2", &["--workers", "1"])
+        .expect(None);
+    scenario.sql(&["DELETE FROM t WHERE id % 3 = 0"]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let now = Utc::now().format("%Y%m%d-%H:%M:%S +0000");
+    let safe_point = |at: &str| {
+        format!(
+            "UPDATE mysql.tidb SET VARIABLE_VALUE = '{at}' WHERE VARIABLE_NAME = 'tikv_gc_safe_point'"
+        )
+    };
+    scenario.sql(&[&safe_point(&now.to_string())]).await;
+    // The new snapshot must be later than the safe point, which counts in seconds.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ended = scenario.run(&[]);
+    scenario
+        .sql(&[&safe_point("20200101-00:00:00 +0000")])
+        .await;
+    ended
+        .expect(0)
+        .says(&["no longer keeps the snapshot", "tidb_gc_life_time"]);
+    scenario.assert_table("t").await;
+    scenario.assert_table("keyless").await;
+    scenario.assert_tidy().await;
+    let manifest = scenario.manifest().await.unwrap();
+    assert!(manifest.exact && manifest.generation == 1, "{manifest:?}");
     scenario.clean().await;
 }
 

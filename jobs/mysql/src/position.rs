@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{self, Answer};
 use crate::error::Result;
+use crate::gtid::GtidSet;
 use crate::info::{Flavor, ServerInfo, Version};
 use crate::sql;
 
@@ -45,6 +46,23 @@ impl BinlogPosition {
     #[must_use]
     pub fn reached(&self, other: &Self) -> bool {
         (self.file_number(), &self.file, self.pos) >= (other.file_number(), &other.file, other.pos)
+    }
+}
+
+/// Whether a server that stands at `now` took the place of the one that stood at `recorded`, by its
+/// history: every transaction that had been executed there was executed here. Without GTIDs this
+/// cannot be known.
+///
+/// It is what a fail-over looks like: another UUID, the same transactions.
+#[must_use]
+pub fn continues(recorded: Option<&BinlogPosition>, now: Option<&BinlogPosition>) -> bool {
+    let set = |position: Option<&BinlogPosition>| {
+        let text = position?.gtid_set.as_deref()?;
+        GtidSet::parse(text).ok().filter(|set| !set.is_empty())
+    };
+    match (set(recorded), set(now)) {
+        (Some(recorded), Some(now)) => now.contains(&recorded),
+        _ => false,
     }
 }
 
@@ -132,6 +150,29 @@ mod tests {
             pos,
             gtid_set: None,
         }
+    }
+
+    #[test]
+    fn a_server_took_the_place_when_it_holds_all_transactions() {
+        let with = |set: &str| BinlogPosition {
+            gtid_set: Some(set.to_owned()),
+            ..at("binlog.000001", 4)
+        };
+        let uuid = "ea2c5f47-e8d3-11f1-a3da-02fc00000001";
+        let other = "ea36728f-e8d3-11f1-b038-02fc00000001";
+        let start = with(&format!("{uuid}:1-10"));
+        let continued = |now: &str| continues(Some(&start), Some(&with(now)));
+        assert!(continued(&format!("{uuid}:1-10")));
+        assert!(continued(&format!("{uuid}:1-12,{other}:1-3")));
+        assert!(!continued(&format!("{uuid}:1-9,{other}:1-3")));
+        assert!(!continued(&format!("{other}:1-100")));
+        assert!(!continued("") && !continued("0-1-100"));
+        assert!(!continues(Some(&start), None));
+        // A start without transactions says nothing about the server.
+        assert!(!continues(Some(&with("")), Some(&start)));
+        assert!(!continues(Some(&at("binlog.000001", 4)), Some(&start)));
+        assert!(continues(Some(&with("0-1-5")), Some(&with("0-2-7"))));
+        assert!(!continues(Some(&with("0-1-5,1-1-2")), Some(&with("0-2-7"))));
     }
 
     #[test]

@@ -199,12 +199,13 @@ impl Scenario {
     }
 
     pub fn run(&self, args: &[&str]) -> Ended {
-        Ended::of(self.command(args).output().unwrap())
+        Ended::of(&self.command(args).output().unwrap())
     }
 
     pub fn run_with_failpoint(&self, failpoint: &str, args: &[&str]) -> Ended {
         Ended::of(
-            self.command(args)
+            &self
+                .command(args)
                 .env("TIDEWAY_FAILPOINT", failpoint)
                 .output()
                 .unwrap(),
@@ -370,7 +371,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    pub fn of(output: Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
