@@ -8,7 +8,11 @@
 //! - `rows_done` of a chunk is exactly the number of its rows that are in the target, because it
 //!   changes only in the transaction that brings them;
 //! - that transaction holds the lock of the row from before it reads the count until it commits, so
-//!   two processes that load the same chunk take turns, and each goes on where the other stopped.
+//!   two processes that load the same chunk take turns, and each goes on where the other stopped;
+//! - `alone` of a chunk says that its target table was empty or absent when it was noted and that no
+//!   other source table has been noted for it. Whoever notes another one takes it away, and so waits
+//!   for transactions in flight, before it brings a row: while `alone` is 1 under the row's lock, a
+//!   REPLACE can replace nothing but rows of the same source table.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, params};
@@ -102,6 +106,7 @@ impl Checkpoint {
                  target_table VARCHAR(64) NOT NULL, \
                  state VARCHAR(16) NOT NULL, \
                  rows_done BIGINT UNSIGNED NOT NULL, \
+                 alone TINYINT NOT NULL, \
                  updated_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP \
                  ON UPDATE CURRENT_TIMESTAMP, \
                  PRIMARY KEY (source, manifest, db, tbl, chunk), \
@@ -115,8 +120,8 @@ impl Checkpoint {
                 .map_err(|error| Error::query(conn, &doing, error))?;
         }
         let shape = format!(
-            "SELECT source, manifest, db, tbl, chunk, target_db, target_table, state, rows_done \
-             FROM {} LIMIT 0",
+            "SELECT source, manifest, db, tbl, chunk, target_db, target_table, state, rows_done, \
+             alone FROM {} LIMIT 0",
             self.name
         );
         match conn.query_drop(shape).await {
@@ -164,7 +169,9 @@ impl Checkpoint {
     }
 
     /// Notes a table and its chunks, and forgets what another manifest left about the same table
-    /// of this source; in one transaction. What is there already stays as it is.
+    /// of this source; in one transaction. What is there already stays as it is. `alone` is whether
+    /// no rows of others are in the target table; a second source table noted for it ends that for
+    /// both, in a second transaction.
     ///
     /// # Errors
     /// The server's refusal.
@@ -174,9 +181,13 @@ impl Checkpoint {
         table: &TableName,
         target: &TableName,
         chunks: &[u32],
+        alone: bool,
     ) -> Result<()> {
         let doing = format!("note {table} in {}", self.name);
-        let result = self.try_prepare(conn, table, target, chunks).await;
+        let mut result = self.try_prepare(conn, table, target, chunks, alone).await;
+        if result.is_ok() {
+            result = self.end_alone(conn, table, target).await;
+        }
         if result.is_err() {
             let _ = conn.query_drop("ROLLBACK").await;
         }
@@ -189,6 +200,7 @@ impl Checkpoint {
         table: &TableName,
         target: &TableName,
         chunks: &[u32],
+        alone: bool,
     ) -> Result<(), mysql_async::Error> {
         conn.query_drop("BEGIN").await?;
         conn.exec_drop(
@@ -205,12 +217,12 @@ impl Checkpoint {
         for part in numbers.chunks(500) {
             let insert = format!(
                 "INSERT IGNORE INTO {} \
-                 (source, manifest, db, tbl, chunk, target_db, target_table, state, rows_done) \
+                 (source, manifest, db, tbl, chunk, target_db, target_table, state, rows_done, alone) \
                  VALUES {}",
                 self.name,
-                vec!["(?,?,?,?,?,?,?,'prepared',0)"; part.len()].join(",")
+                vec!["(?,?,?,?,?,?,?,'prepared',0,?)"; part.len()].join(",")
             );
-            let mut values = Vec::with_capacity(part.len() * 7);
+            let mut values = Vec::with_capacity(part.len() * 8);
             for number in part {
                 for text in [&self.source, &self.manifest, &table.schema, &table.table] {
                     values.push(text.into());
@@ -218,9 +230,51 @@ impl Checkpoint {
                 values.push((*number).into());
                 values.push((&target.schema).into());
                 values.push((&target.table).into());
+                values.push(alone.into());
             }
             conn.exec_drop(insert, Params::Positional(values)).await?;
         }
+        conn.query_drop("COMMIT").await
+    }
+
+    /// Ends `alone` of all that is noted for a target table when another source table is noted for
+    /// it too. Called when the own note is committed: of two that note at once, one sees the other.
+    async fn end_alone(
+        &self,
+        conn: &mut Conn,
+        table: &TableName,
+        target: &TableName,
+    ) -> Result<(), mysql_async::Error> {
+        let other: Option<u8> = conn
+            .exec_first(
+                format!(
+                    "SELECT 1 FROM {} WHERE target_db = ? AND target_table = ? AND chunk = ? \
+                     AND NOT (source = ? AND manifest = ? AND db = ? AND tbl = ?) LIMIT 1",
+                    self.name
+                ),
+                (
+                    &target.schema,
+                    &target.table,
+                    TABLE,
+                    &self.source,
+                    &self.manifest,
+                    &table.schema,
+                    &table.table,
+                ),
+            )
+            .await?;
+        if other.is_none() {
+            return Ok(());
+        }
+        conn.query_drop("BEGIN").await?;
+        conn.exec_drop(
+            format!(
+                "UPDATE {} SET alone = 0 WHERE target_db = ? AND target_table = ? AND alone = 1",
+                self.name
+            ),
+            (&target.schema, &target.table),
+        )
+        .await?;
         conn.query_drop("COMMIT").await
     }
 
@@ -269,15 +323,29 @@ impl Checkpoint {
         .map_err(|error| Error::query(conn, format!("read {}", self.name), error).into())
     }
 
-    /// Locks the row of a chunk until the transaction ends, and reads its rows done.
+    /// Whether a chunk of a table has rows in the target.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn begun(&self, conn: &mut Conn, table: &TableName) -> Result<bool> {
+        let chunks = self.chunks(conn, table).await?;
+        Ok(chunks.iter().any(|&(_, rows, _)| rows > 0))
+    }
+
+    /// Locks the row of a chunk until the transaction ends, and reads its rows done and `alone`.
     ///
     /// # Errors
     /// The row is gone, or the server refused.
-    pub async fn lock(&self, conn: &mut Conn, table: &TableName, chunk: u32) -> Result<u64> {
-        let found: Option<u64> = conn
+    pub async fn lock(
+        &self,
+        conn: &mut Conn,
+        table: &TableName,
+        chunk: u32,
+    ) -> Result<(u64, bool)> {
+        let found: Option<(u64, bool)> = conn
             .exec_first(
                 format!(
-                    "SELECT rows_done FROM {} WHERE source = ? AND manifest = ? AND db = ? \
+                    "SELECT rows_done, alone FROM {} WHERE source = ? AND manifest = ? AND db = ? \
                      AND tbl = ? AND chunk = ? FOR UPDATE",
                     self.name
                 ),

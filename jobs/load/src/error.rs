@@ -73,6 +73,19 @@ pub enum LoadError {
         /// The checkpoint table.
         checkpoint: String,
     },
+    /// A target table lost the rows that were loaded.
+    #[error(
+        "target table {table} is empty, and this task had loaded rows into it: it was truncated, or \
+         dropped and created again. If that was meant and it shall be loaded anew, remove what was \
+         noted about it: DELETE FROM {checkpoint} WHERE target_db = '{}' AND target_table = '{}'",
+        .table.schema, .table.table
+    )]
+    Emptied {
+        /// The table.
+        table: TableName,
+        /// The checkpoint table.
+        checkpoint: String,
+    },
     /// Apply has changed the target already.
     #[error(
         "source {source_id}: cdc has already applied changes to the target ({table} has its \
@@ -115,7 +128,7 @@ pub enum LoadError {
         /// The statement.
         sql: String,
         /// What the server said.
-        source: tideway_mysql::Error,
+        source: Box<tideway_mysql::Error>,
     },
     /// The target refused a row.
     #[error("{table}: chunk {chunk}: the target refused the row with {key}: {message}. {hint}")]
@@ -174,6 +187,9 @@ pub enum LoadError {
     /// What is asked for is not there yet.
     #[error("{0}")]
     NotYet(String),
+    /// The configuration asks for what the load cannot do.
+    #[error("{0}")]
+    Unfit(String),
     /// The data cannot be written as LOAD DATA text.
     #[error("{table}: {source}")]
     Text {
@@ -221,11 +237,16 @@ impl LoadError {
             Self::NotEmpty { .. }
             | Self::AnotherDump { .. }
             | Self::Vanished { .. }
+            | Self::Emptied { .. }
             | Self::Applied { .. }
             | Self::ForeignCheckpoint { .. }
             | Self::Table { .. }
             | Self::Create { .. }
+            | Self::Row { .. }
+            | Self::Packet { .. }
+            | Self::Text { .. }
             | Self::NotYet(_)
+            | Self::Unfit(_)
             | Self::Config(_) => true,
             Self::Server(error) | Self::Fence(FenceError::Server(error)) => {
                 error.is_configuration()

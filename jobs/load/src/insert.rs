@@ -14,7 +14,7 @@ use tideway_mysql::{Error, sql};
 
 use crate::error::{LoadError, Result};
 use crate::rows::Rows;
-use crate::table::TableTask;
+use crate::table::{Duplicates, TableTask};
 
 /// Bytes of a statement to aim at.
 const STATEMENT: usize = 1 << 20;
@@ -28,9 +28,11 @@ pub struct Limits {
     pub bytes: u64,
     /// The target's `max_allowed_packet`.
     pub packet: u64,
+    /// Whether a row replaces another with the same key.
+    pub replace: bool,
 }
 
-/// Inserts rows into the open transaction; how many.
+/// Inserts rows into the open transaction; how many, and how many others they replaced.
 ///
 /// # Errors
 /// The row that was refused, or a failure of target or store.
@@ -41,8 +43,8 @@ pub async fn insert(
     rows: &mut Rows,
     flavor: Flavor,
     limits: &Limits,
-) -> Result<u64> {
-    let (mut inserted, mut bytes) = (0, 0);
+) -> Result<(u64, u64)> {
+    let (mut inserted, mut bytes, mut replaced) = (0, 0, 0);
     while inserted < limits.rows && bytes < limits.bytes {
         let Some(batch) = rows.next().await? else {
             break;
@@ -52,6 +54,8 @@ pub async fn insert(
             chunk,
             flavor,
             packet: limits.packet,
+            replace: limits.replace,
+            replaced: 0,
             batch: &batch,
         };
         let mut row = 0;
@@ -63,8 +67,9 @@ pub async fn insert(
             bytes += length as u64;
             row = next;
         }
+        replaced += writer.replaced;
     }
-    Ok(inserted)
+    Ok((inserted, replaced))
 }
 
 struct Writer<'a> {
@@ -72,6 +77,8 @@ struct Writer<'a> {
     chunk: u32,
     flavor: Flavor,
     packet: u64,
+    replace: bool,
+    replaced: u64,
     batch: &'a RecordBatch,
 }
 
@@ -118,10 +125,13 @@ impl Writer<'_> {
 
     /// Every row must have arrived, and no value bent: strict mode turns most bending into errors,
     /// but not the rounding of a decimal or the cutting of spaces.
-    async fn check(&self, conn: &mut Conn, row: usize, next: usize) -> Result<()> {
+    async fn check(&mut self, conn: &mut Conn, row: usize, next: usize) -> Result<()> {
         let affected = conn.affected_rows();
         let rows = (next - row) as u64;
-        if !self.table.replace && affected != rows {
+        if self.replace {
+            // A row that replaces others counts once for itself and once for each of them.
+            self.replaced += affected.saturating_sub(rows);
+        } else if affected != rows {
             return Err(LoadError::Counts {
                 table: self.table.target.clone(),
                 chunk: self.chunk,
@@ -196,7 +206,7 @@ impl Writer<'_> {
             .bind(self.batch)
             .map_err(|source| self.text(source))?;
         let columns = self.columns()?;
-        let mut out = self.table.insert_sql.clone().into_bytes();
+        let mut out = self.table.insert_sql(self.replace).to_owned().into_bytes();
         let mut at = row;
         let mut invalid = 0;
         while at < end && out.len() < STATEMENT {
@@ -278,7 +288,13 @@ impl Writer<'_> {
     }
 
     fn refused(&self, row: usize, message: String) -> Result<LoadError> {
-        let hint = if message.contains("Duplicate") || message.contains("1062") {
+        let duplicate = message.contains("Duplicate") || message.contains("1062");
+        let hint = if duplicate && self.table.duplicates != Duplicates::Error {
+            "The dump was made with consistency none, so the row may have moved while it was read; \
+             but the target table has, or had, rows of others too (another source table, \
+             --into-existing), and REPLACE could overwrite those. Load into an empty table of its \
+             own, or dump again with --consistency lock or flush"
+        } else if duplicate {
             "Another row of the target has that key: find where it came from (two source tables in \
              one target table? a collation that finds the two equal?), mend it and run the load \
              again"

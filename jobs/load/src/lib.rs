@@ -20,6 +20,7 @@ pub mod feed;
 pub mod input;
 pub mod insert;
 pub mod loader;
+pub mod narrow;
 pub mod options;
 pub mod prepare;
 pub mod report;
@@ -28,7 +29,9 @@ pub mod run;
 pub mod statement;
 pub mod table;
 pub mod translate;
+pub mod units;
 
+use tideway_config::CollationCompatible;
 use tideway_job::{Job, JobError};
 
 pub use options::Args;
@@ -39,6 +42,12 @@ pub use options::Args;
 /// As [`JobError`]: its variants are the exit codes.
 pub async fn run(args: Args) -> Result<(), JobError> {
     let job = Job::open("load", &args.common).await?;
+    if job.task.collation_compatible == CollationCompatible::Strict {
+        tracing::warn!(
+            "`collation_compatible: strict` has no effect: the load always writes collations out, and \
+             one that the target lacks gets a stand-in, which the report names"
+        );
+    }
     let mut reports = Vec::new();
     for source in job.sources() {
         job.check_stop()?;

@@ -21,7 +21,6 @@ use tideway_job::failpoint;
 use tideway_mysql::connect::Server;
 use tideway_mysql::fence::Fence;
 use tideway_mysql::info::Flavor;
-use tideway_mysql::schema::TableName;
 use tideway_staging::Staging;
 use tideway_staging::document::ChunkMarker;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +31,7 @@ use crate::feed::{Feed, Sent};
 use crate::insert;
 use crate::rows::Rows;
 use crate::statement::{Counts, Outcome, load_data};
-use crate::table::TableTask;
+use crate::table::{Duplicates, TableTask};
 
 /// Bytes of text in a transaction. TiDB counts keys of every index too and takes 100 MiB by
 /// default, so a transaction stays well below.
@@ -236,12 +235,18 @@ impl Loader {
         }
     }
 
-    /// Connects when needed, begins a transaction, and locks fence and checkpoint row. The
-    /// connection is taken out, so that an error on the way drops it with its transaction.
+    /// Connects when needed, begins a transaction, and locks fence and checkpoint row; rows done, and
+    /// whether rows may be replaced. The connection is taken out, so that an error on the way drops
+    /// it with its transaction.
     ///
     /// On TiDB `LOAD DATA` runs optimistically: no row waits for a lock, nor does a new owner for a
     /// process that hangs, and the commit fails when fence or checkpoint row changed meanwhile.
-    async fn begin(&mut self, table: &TableName, chunk: u32, how: Begin) -> Result<(Conn, u64)> {
+    async fn begin(
+        &mut self,
+        table: &TableTask,
+        chunk: u32,
+        how: Begin,
+    ) -> Result<(Conn, u64, bool)> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.connect().await?,
@@ -255,8 +260,10 @@ impl Loader {
             .await
             .map_err(|error| self.shared.server.error("begin", error))?;
         self.fence.check(&mut conn).await?;
-        let done = self.shared.checkpoint.lock(&mut conn, table, chunk).await?;
-        Ok((conn, done))
+        let checkpoint = &self.shared.checkpoint;
+        let (done, alone) = checkpoint.lock(&mut conn, &table.source, chunk).await?;
+        let replace = table.duplicates == Duplicates::Replace && alone;
+        Ok((conn, done, replace))
     }
 
     async fn connect(&self) -> Result<Conn> {
@@ -300,7 +307,7 @@ impl Loader {
         feed: &Feed,
         done: u64,
     ) -> Result<Step> {
-        let (mut conn, found) = self.begin(&table.source, marker.chunk, Begin::Load).await?;
+        let (mut conn, found, replace) = self.begin(table, marker.chunk, Begin::Load).await?;
         if found != done {
             self.rollback(conn).await;
             return Ok(Step::Elsewhere(found));
@@ -311,7 +318,7 @@ impl Loader {
         let sent = Arc::new(Sent::default());
         let outcome = load_data(
             &mut conn,
-            &table.load_sql,
+            table.load_sql(replace),
             feed.statement(self.limit, Arc::clone(&sent)),
         )
         .await;
@@ -324,7 +331,7 @@ impl Loader {
             Outcome::Loaded(counts) => {
                 let expected = Counts {
                     records: rows,
-                    deleted: if table.replace { counts.deleted } else { 0 },
+                    deleted: if replace { counts.deleted } else { 0 },
                     skipped: 0,
                     warnings: sent.warnings(),
                 };
@@ -341,7 +348,11 @@ impl Loader {
                 if rows == 0 || done + rows > marker.rows {
                     return Err(count_of_marker(table, marker, done + rows));
                 }
-                match self.commit(conn, table, marker, done + rows).await {
+                let ended = self.commit(conn, table, marker, done + rows).await;
+                if ended.is_ok() {
+                    table.replaced.fetch_add(counts.deleted, Ordering::Relaxed);
+                }
+                match ended {
                     Err(LoadError::Server(error))
                         if error.code().is_some() && !error.retryable() =>
                     {
@@ -388,9 +399,7 @@ impl Loader {
         done: u64,
         rows: u64,
     ) -> Result<Step> {
-        let (mut conn, found) = self
-            .begin(&table.source, marker.chunk, Begin::Insert)
-            .await?;
+        let (mut conn, found, replace) = self.begin(table, marker.chunk, Begin::Insert).await?;
         if found != done {
             self.rollback(conn).await;
             return Ok(Step::Elsewhere(found));
@@ -400,11 +409,16 @@ impl Loader {
             rows: if rows == 0 { u64::MAX } else { rows },
             bytes: self.limit,
             packet: self.shared.server.info().max_allowed_packet,
+            replace,
         };
         let flavor = self.shared.server.info().flavor;
         match insert::insert(&mut conn, table, marker.chunk, &mut reader, flavor, &limits).await {
-            Ok(0) if done < marker.rows => Err(count_of_marker(table, marker, done)),
-            Ok(inserted) => self.commit(conn, table, marker, done + inserted).await,
+            Ok((0, _)) if done < marker.rows => Err(count_of_marker(table, marker, done)),
+            Ok((inserted, replaced)) => {
+                let step = self.commit(conn, table, marker, done + inserted).await?;
+                table.replaced.fetch_add(replaced, Ordering::Relaxed);
+                Ok(step)
+            }
             Err(error) => {
                 self.rollback(conn).await;
                 Err(error)

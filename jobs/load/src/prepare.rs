@@ -13,11 +13,12 @@ use mysql_async::prelude::Queryable;
 use tideway_job::failpoint;
 use tideway_mysql::connect::Server;
 use tideway_mysql::info::Flavor;
-use tideway_mysql::schema::{TableName, read_table};
+use tideway_mysql::schema::{TableDef, TableName, read_table};
 use tideway_mysql::{Error, sql};
 
 use crate::checkpoint::{Checkpoint, TableRow, TableState};
 use crate::error::{LoadError, Result};
+use crate::narrow::rounding;
 use crate::table::TableTask;
 use crate::translate::{Target, Translated, translate_table};
 
@@ -64,6 +65,14 @@ pub fn decide(
                 checkpoint: checkpoint.name().to_owned(),
             }),
             (TableState::Created, Some(_)) => Ok(Decision::GoOn),
+            // Rows of the own table come when it is noted as created, so these are of nobody noted.
+            (TableState::Prepared, Some(found))
+                if found.filled && noted.len() == 1 && !into_existing =>
+            {
+                Err(LoadError::NotEmpty {
+                    table: table.target.clone(),
+                })
+            }
             (TableState::Prepared, _) => Ok(Decision::Go),
         };
     }
@@ -167,6 +176,10 @@ pub struct Preparer<'a> {
     pub route: &'a (dyn Fn(&str, &str) -> (String, String) + Sync),
     /// Whether other rows in the target tables are all right.
     pub into_existing: bool,
+    /// Whether tables may be created; otherwise they must exist.
+    pub create: bool,
+    /// Whether cdc has begun to change the tables: what they look like is its affair then.
+    pub applied: bool,
 }
 
 impl Preparer<'_> {
@@ -181,6 +194,15 @@ impl Preparer<'_> {
             // Another process may have created it between the two looks.
             found = look(conn, &table.target).await?;
         }
+        let own = noted.iter().any(|row| {
+            row.source == self.checkpoint.source()
+                && row.manifest == self.checkpoint.manifest()
+                && row.table == table.source
+                && row.state == TableState::Created
+        });
+        if self.applied && own {
+            return Ok(Vec::new());
+        }
         let decision = decide(
             table,
             found.as_ref(),
@@ -189,11 +211,21 @@ impl Preparer<'_> {
             self.into_existing,
         )?;
         if decision == Decision::GoOn {
+            self.not_emptied(conn, table, found.as_ref()).await?;
             self.check(conn, table).await?;
             return Ok(Vec::new());
         }
+        if found.is_none() && !self.create {
+            return Err(LoadError::Table {
+                table: table.target.clone(),
+                what: "it does not exist, and `extra-args` has --no-schemas, so the load does not \
+                       create it. Create it, or take --no-schemas out"
+                    .to_owned(),
+            });
+        }
+        let alone = !self.into_existing && !found.as_ref().is_some_and(|found| found.filled);
         self.checkpoint
-            .prepare(conn, &table.source, &table.target, &table.chunks)
+            .prepare(conn, &table.source, &table.target, &table.chunks, alone)
             .await?;
         failpoint::hit("load.prepared");
         let notes = if found.is_none() {
@@ -205,6 +237,28 @@ impl Preparer<'_> {
         self.checkpoint.created(conn, &table.source).await?;
         failpoint::hit("load.created");
         Ok(notes)
+    }
+
+    /// Rows that are noted as loaded must be there, at least one of them. The notes are read first and
+    /// the table again: rows and their note commit together.
+    async fn not_emptied(
+        &self,
+        conn: &mut Conn,
+        table: &TableTask,
+        found: Option<&Found>,
+    ) -> Result<()> {
+        if found.is_some_and(|found| found.filled)
+            || !self.checkpoint.begun(conn, &table.source).await?
+            || look(conn, &table.target)
+                .await?
+                .is_some_and(|found| found.filled)
+        {
+            return Ok(());
+        }
+        Err(LoadError::Emptied {
+            table: table.target.clone(),
+            checkpoint: self.checkpoint.name().to_owned(),
+        })
     }
 
     async fn create(&self, conn: &mut Conn, table: &TableTask) -> Result<Vec<String>> {
@@ -237,7 +291,7 @@ impl Preparer<'_> {
             return Err(LoadError::Create {
                 table: table.target.clone(),
                 sql: translated.sql,
-                source: error,
+                source: Box::new(error),
             });
         }
         for note in &translated.notes {
@@ -276,26 +330,37 @@ impl Preparer<'_> {
             )));
         }
         let definition = read_table(conn, self.server.info(), &table.target).await?;
+        let there: Vec<_> = definition
+            .iter()
+            .flat_map(TableDef::stored_columns)
+            .collect();
         let missing: Vec<String> = table
             .definition
             .stored_columns()
             .filter(|column| {
-                !definition.as_ref().is_some_and(|definition| {
-                    definition
-                        .stored_columns()
-                        .any(|c| c.name.eq_ignore_ascii_case(&column.name))
-                })
+                !there
+                    .iter()
+                    .any(|c| c.name.eq_ignore_ascii_case(&column.name))
             })
             .map(|column| sql::ident(&column.name))
             .collect();
-        if missing.is_empty() {
+        if !missing.is_empty() {
+            return Err(wrong(format!(
+                "it was there before and lacks the columns {} of {}. Add them, or drop the table \
+                 so that it is created as it should be",
+                missing.join(", "),
+                table.source
+            )));
+        }
+        let narrow = rounding(table.definition.stored_columns(), &there);
+        if narrow.is_empty() {
             return Ok(());
         }
         Err(wrong(format!(
-            "it was there before and lacks the columns {} of {}. Add them, or drop the table so \
-             that it is created as it should be",
-            missing.join(", "),
-            table.source
+            "it was there before, and its column {}: values would be rounded or cut without an \
+             error. Widen it by ALTER TABLE … MODIFY, or drop the table so that it is created as it \
+             should be",
+            narrow.join(", its column ")
         )))
     }
 }

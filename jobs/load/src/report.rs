@@ -46,7 +46,11 @@ pub struct TableReport {
     pub chunks: usize,
     /// How: `LOAD DATA` or `INSERT`.
     pub method: String,
-    /// What was translated in its definition when this run created it.
+    /// Rows that this run replaced by others with the same key, as the target counts them (a row
+    /// that moved while a dump with consistency `none` read it).
+    #[serde(default)]
+    pub replaced: u64,
+    /// What was translated in its definition when this run created it, and what else to know.
     pub notes: Vec<String>,
 }
 

@@ -1,13 +1,13 @@
 //! A source from its manifest to its report.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use tideway_config::{ImportMode, ResolvedSource};
+use tideway_config::{ImportMode, OnDuplicateLogical, ResolvedSource, TaskMode};
 use tideway_job::{Job, JobError, Progress, failpoint};
 use tideway_mysql::Error;
 use tideway_mysql::connect::Server;
@@ -16,18 +16,17 @@ use tideway_mysql::info::{Flavor, Version};
 use tideway_mysql::retry::{RetryPolicy, with_retry};
 use tideway_mysql::schema::TableName;
 use tideway_staging::layout::SourceKeys;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{LoadError, Result};
-use crate::input::{Dump, read_dump, read_marker};
-use crate::loader::{Loader, Shared};
+use crate::input::{Dump, read_dump};
+use crate::loader::Shared;
 use crate::options::Args;
 use crate::prepare::{Preparer, databases};
 use crate::report::{Report, TableReport};
-use crate::table::TableTask;
-use crate::translate::{Collations, Target, translate_database};
+use crate::table::{Duplicates, TableTask};
+use crate::translate::{Target, translate_database};
+use crate::units::{load_units, units};
 
 /// Bytes decoded at a time.
 const BATCH: usize = 1 << 20;
@@ -47,13 +46,6 @@ const TAKE_OVER: RetryPolicy = RetryPolicy {
     give_up: Duration::from_secs(600),
 };
 
-/// One chunk to be loaded.
-struct Unit {
-    table: Arc<TableTask>,
-    chunk: u32,
-    done: u64,
-}
-
 /// Loads one source.
 ///
 /// # Errors
@@ -69,6 +61,14 @@ pub async fn load_source(
         return Err(LoadError::NotYet(format!(
             "source {}: `import-mode: {:?}` is not there yet; use `import-mode: logical`",
             source.id, source.load.import_mode
+        ))
+        .into());
+    }
+    if source.load.on_duplicate == OnDuplicateLogical::Ignore {
+        return Err(LoadError::Unfit(format!(
+            "source {}: `on-duplicate-logical: ignore` would leave rows out unseen, so the load does \
+             not have it; take it out, or use `error`",
+            source.id
         ))
         .into());
     }
@@ -140,15 +140,15 @@ async fn load_into(
     let fences = take_over(job, server, source, connections).await?;
 
     progress.stage("creating");
-    let target = Target {
-        flavor: server.info().flavor,
-        collations: Collations::read(&mut conn, server.info().flavor)
-            .await
-            .map_err(|error| Error::query(&conn, "list the collations", error))?,
+    let target = Target::read(&mut conn, server.info().flavor).await?;
+    let tables = tables(args, source, keys, dump, server, &mut conn).await?;
+    let applied = refuse_after_apply(job, &checkpoint, &tables, &mut conn).await?;
+    let create = !source.dump.no_schemas;
+    let notes = if create {
+        create_databases(source, dump, &target, &tables, &mut conn).await?
+    } else {
+        Vec::new()
     };
-    let tables = tables(source, keys, dump, server, &mut conn).await?;
-    refuse_after_apply(job, &checkpoint, &tables, &mut conn).await?;
-    let notes = create_databases(source, dump, &target, &tables, &mut conn).await?;
     let route = |schema: &str, table: &str| {
         source
             .router
@@ -161,6 +161,8 @@ async fn load_into(
         checkpoint: &checkpoint,
         route: &route,
         into_existing: args.into_existing,
+        create,
+        applied,
     };
     let mut reports = Vec::with_capacity(tables.len());
     for table in &tables {
@@ -200,7 +202,7 @@ async fn load_into(
         tables: tables
             .iter()
             .zip(reports)
-            .map(|(table, notes)| TableReport {
+            .map(|(table, mut notes)| TableReport {
                 source: table.source.to_string(),
                 target: table.target.to_string(),
                 rows: table.rows,
@@ -212,6 +214,7 @@ async fn load_into(
                     "LOAD DATA"
                 }
                 .to_owned(),
+                replaced: replaced(job, table, &mut notes),
                 notes,
             })
             .collect(),
@@ -226,6 +229,20 @@ async fn load_into(
         .await?;
     failpoint::hit("load.report");
     Ok(report)
+}
+
+/// Rows that others replaced, with a note and a warning where no cdc makes the table exact.
+fn replaced(job: &Job, table: &TableTask, notes: &mut Vec<String>) -> u64 {
+    let rows = table.replaced.load(Ordering::Relaxed);
+    if rows > 0 && job.task.mode == TaskMode::Full {
+        let note = format!(
+            "rows replaced by others with the same key: {rows}. The table changed while the dump \
+             with consistency none read it, and in task-mode full nothing makes it exact"
+        );
+        tracing::warn!("{}: {note}", table.target);
+        notes.push(note);
+    }
+    rows
 }
 
 /// Creates the owner table and shuts out a former owner of this worker's part.
@@ -250,6 +267,7 @@ async fn take_over(
 
 /// The tables of the manifest with their statements.
 async fn tables(
+    args: &Args,
     source: &ResolvedSource,
     keys: &SourceKeys,
     dump: &Dump,
@@ -267,6 +285,14 @@ async fn tables(
         };
         tracing::warn!("inserting instead of LOAD DATA LOCAL: {why}");
     }
+    // Two chunks of an inexact dump may rightly share a value of a unique key. An explicit `replace`
+    // cannot be told from DM's default, so it asks for nothing more.
+    let strict = source.load.on_duplicate == OnDuplicateLogical::Error;
+    let duplicates = match (dump.manifest.exact || strict, args.into_existing) {
+        (true, _) => Duplicates::Error,
+        (false, true) => Duplicates::ErrorForOthers,
+        (false, false) => Duplicates::Replace,
+    };
     let mut tables = Vec::with_capacity(dump.manifest.tables.len());
     for table in &dump.manifest.tables {
         let (plan, definition) = dump.table(keys, table)?;
@@ -280,8 +306,7 @@ async fn tables(
             TableName::new(schema, name),
             (table.chunks.clone(), table.rows, table.raw_bytes),
             info.flavor,
-            // Two chunks of an inexact dump may rightly share a value of a unique key.
-            !dump.manifest.exact,
+            duplicates,
             by_insert,
         )));
     }
@@ -296,15 +321,15 @@ async fn allows_local(conn: &mut Conn) -> Result<bool> {
     Ok(on.is_none_or(|(_, value)| value.eq_ignore_ascii_case("on") || value == "1"))
 }
 
-/// When rows are still to be loaded, apply must not have begun.
+/// When rows are still to be loaded, apply must not have begun; whether it has.
 async fn refuse_after_apply(
     job: &Job,
     checkpoint: &Checkpoint,
     tables: &[Arc<TableTask>],
     conn: &mut Conn,
-) -> Result<()> {
+) -> Result<bool> {
     let Some(table) = checkpoint.applied(conn, &job.task.name).await? else {
-        return Ok(());
+        return Ok(false);
     };
     for task in tables {
         let chunks = checkpoint.chunks(conn, &task.source).await?;
@@ -315,7 +340,7 @@ async fn refuse_after_apply(
             });
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn create_databases(
@@ -365,106 +390,4 @@ async fn create_databases(
         })
         .collect();
     databases(conn, &wanted).await
-}
-
-/// This worker's chunks that are not done, and the totals of its share for the progress.
-async fn units(
-    job: &Job,
-    dump: &Dump,
-    checkpoint: &Checkpoint,
-    tables: &[Arc<TableTask>],
-    progress: &Progress,
-    conn: &mut Conn,
-) -> Result<VecDeque<Unit>> {
-    let mut units = VecDeque::new();
-    let mut number = 0;
-    for table in tables {
-        let noted = checkpoint.chunks(conn, &table.source).await?;
-        for &chunk in &table.chunks {
-            let mine = job.worker.owns(number);
-            number += 1;
-            if !mine {
-                continue;
-            }
-            let (rows, done) = noted
-                .iter()
-                .find(|(n, _, _)| *n == chunk)
-                .map_or((0, false), |&(_, rows, done)| (rows, done));
-            if done {
-                progress.add_rows(rows);
-                progress.unit_done();
-            } else {
-                units.push_back(Unit {
-                    table: Arc::clone(table),
-                    chunk,
-                    done: rows,
-                });
-            }
-        }
-    }
-    let share = |total: u64| total / u64::from(job.worker.count);
-    progress.total(
-        share(dump.manifest.rows),
-        share(dump.manifest.raw_bytes),
-        number / u64::from(job.worker.count),
-    );
-    Ok(units)
-}
-
-/// Loads chunks on as many connections as there are fences; the first failure stops them all after
-/// the transaction in hand.
-async fn load_units(
-    shared: &Arc<Shared>,
-    keys: &SourceKeys,
-    units: VecDeque<Unit>,
-    fences: Vec<Fence>,
-) -> Result<()> {
-    let stop: CancellationToken = shared.stop.clone();
-    let units = Arc::new(Mutex::new(units));
-    let mut loaders = JoinSet::new();
-    for fence in fences {
-        let (shared, units, keys) = (Arc::clone(shared), Arc::clone(&units), keys.clone());
-        loaders.spawn(async move {
-            let mut loader = Loader::new(Arc::clone(&shared), fence);
-            loop {
-                let next = units
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .pop_front();
-                let Some(unit) = next else {
-                    return Ok(());
-                };
-                let table = &unit.table;
-                let marker = read_marker(
-                    &shared.staging,
-                    &keys,
-                    &table.source.schema,
-                    &table.source.table,
-                    unit.chunk,
-                    &table.definition_hash,
-                )
-                .await?;
-                shared.progress.add_rows(unit.done);
-                loader.load(table, &marker, unit.done).await?;
-                shared.progress.unit_done();
-                failpoint::hit("load.chunk.done");
-            }
-        });
-    }
-    let mut first: Option<LoadError> = None;
-    while let Some(ended) = loaders.join_next().await {
-        let result = ended
-            .unwrap_or_else(|error| Err(LoadError::Internal(format!("a loader broke: {error}"))));
-        if let Err(error) = result {
-            stop.cancel();
-            // The cause, not the stop that it caused.
-            if first
-                .as_ref()
-                .is_none_or(|first| matches!(first, LoadError::Stopped))
-            {
-                first = Some(error);
-            }
-        }
-    }
-    first.map_or(Ok(()), Err)
 }

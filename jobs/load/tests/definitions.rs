@@ -5,6 +5,8 @@ mod support;
 
 use mysql_async::prelude::Queryable;
 use support::{At, Bench, run};
+use tideway_load::translate::{Target, translate_table};
+use tideway_mysql::schema::{TableName, read_table};
 
 async fn moved(what: &str, from: At, to: At, tables: &[(&str, &str)]) -> (Bench, String) {
     let source = from.server().await;
@@ -95,11 +97,55 @@ async fn mysql_to_tidb() {
         "KEY y left out",
         "utf8mb4_0900_as_cs → utf8mb4 utf8mb4_bin",
         "ENGINE MyISAM → InnoDB",
+        "CHECK chk left out, tidb_enable_check_constraint is not ON",
     ] {
         assert!(text.contains(note), "no note says {note}:\n{text}");
     }
     let b = create(&bench, "b").await;
     assert!(b.contains("REFERENCES"), "{b}");
+    bench.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_are_kept_where_the_target_keeps_them() {
+    let source = At::MariaDb.server().await;
+    let bench = Bench::new("checks", At::TiDb).await;
+    let mut conn = bench.database(&source).await;
+    run(
+        &mut conn,
+        &[
+            "CREATE TABLE t (a INT COMMENT 'c' CHECK (a > (1)), `check` INT, \
+             CONSTRAINT `two` CHECK (a < 9))",
+        ],
+    )
+    .await;
+    let name = TableName::new(&bench.name, "t");
+    let definition = read_table(&mut conn, source.info(), &name)
+        .await
+        .unwrap()
+        .unwrap();
+    let server = At::TiDb.server().await;
+    let mut there = server.conn().await.unwrap();
+    let mut target = Target::read(&mut there, server.info().flavor)
+        .await
+        .unwrap();
+    assert!(!target.checks, "TiDB has it off by default");
+    let route = |schema: &str, table: &str| (schema.to_owned(), table.to_owned());
+    let without = translate_table(&definition, &name, &target, &route, true).unwrap();
+    assert!(!without.sql.contains("CHECK"), "{}", without.sql);
+    assert!(without.sql.contains("COMMENT 'c'") && without.sql.contains("`check` int"));
+    let noted = |what: &str| without.notes.iter().any(|note| note.contains(what));
+    assert!(
+        noted("column a: CHECK (") && noted("CHECK two left out"),
+        "{:?}",
+        without.notes
+    );
+    target.checks = true;
+    let with = translate_table(&definition, &name, &target, &route, true).unwrap();
+    assert_eq!(with.sql.matches("CHECK (").count(), 2, "{}", with.sql);
+    let of_checks = with.notes.iter().filter(|note| note.contains("CHECK"));
+    assert_eq!(of_checks.count(), 0, "{:?}", with.notes);
+    run(&mut conn, &[&format!("DROP DATABASE `{}`", bench.name)]).await;
     bench.clean().await;
 }
 

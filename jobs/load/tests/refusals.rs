@@ -45,7 +45,7 @@ async fn a_duplicate_is_named_with_table_chunk_and_key() {
     for target in [At::MySql, At::MariaDb, At::TiDb] {
         let bench = small("duplicate", target, &["id < 3", "id >= 2"]).await;
         bench.finish().await;
-        bench.load(&["--workers", "1"]).expect(1).says(&[
+        bench.load(&["--workers", "1"]).expect(2).says(&[
             "`t`: chunk 1",
             "`id` = 2",
             "Duplicate entry '2'",
@@ -63,14 +63,188 @@ async fn a_duplicate_is_named_with_table_chunk_and_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn chunks_of_an_inexact_dump_may_share_a_row() {
     for target in [At::MySql, At::TiDb] {
-        let mut bench = small("inexact", target, &["id < 3", "id >= 2"]).await;
+        let moved = [
+            "id < 3",
+            "RUN UPDATE t SET v = 'new' WHERE id = 2",
+            "id >= 2",
+        ];
+        let mut bench = small("inexact", target, &moved).await;
         bench.exact = false;
         bench.finish().await;
-        bench.load(&[]).expect(0);
+        bench
+            .load(&["--workers", "1"])
+            .expect(0)
+            .says(&["replaced by others with the same key: 1"]);
         let mut conn = target_conn(&bench).await;
         assert_eq!(bench.count(&mut conn, "t").await, 3);
+        assert_eq!(value(&bench, &mut conn, 2).await, "new");
         bench.clean().await;
     }
+}
+
+async fn value(bench: &Bench, conn: &mut mysql_async::Conn, id: u32) -> String {
+    conn.query_first(format!("SELECT v FROM `{}`.t WHERE id = {id}", bench.name))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inexact_dump_does_not_replace_rows_that_were_there() {
+    for target in [At::MySql, At::MariaDb, At::TiDb] {
+        let mut bench = small("mine", target, &["1"]).await;
+        bench.exact = false;
+        bench.finish().await;
+        let mut conn = target_conn(&bench).await;
+        let name = &bench.name;
+        run(
+            &mut conn,
+            &[
+                &format!("CREATE DATABASE `{name}`"),
+                &format!(
+                    "CREATE TABLE `{name}`.t (id INT PRIMARY KEY, v VARCHAR(100), en ENUM('a'))"
+                ),
+                &format!("INSERT INTO `{name}`.t VALUES (2, 'mine', NULL)"),
+            ],
+        )
+        .await;
+        bench
+            .load(&["--into-existing"])
+            .expect(2)
+            .says(&["`id` = 2", "consistency none"]);
+        // Nor when it goes on without the flag.
+        bench.load(&[]).expect(2).says(&["`id` = 2"]);
+        assert_eq!(value(&bench, &mut conn, 2).await, "mine");
+        bench.clean().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inexact_dump_does_not_replace_rows_of_another_source_table() {
+    for target in [At::MySql, At::TiDb] {
+        let source = At::Source.server().await;
+        let mut bench = small("merged", target, &["1"]).await;
+        let mut conn = source.conn().await.unwrap();
+        run(
+            &mut conn,
+            &[
+                &format!("USE `{}`", bench.name),
+                "CREATE TABLE u LIKE t",
+                "INSERT INTO u VALUES (2, 'another', NULL), (7, 'seven', NULL)",
+            ],
+        )
+        .await;
+        bench.exact = false;
+        bench.extra = format!(
+            "  route-rules: [r]\nroutes:\n  r: {{schema-pattern: {0}, table-pattern: u, \
+             target-schema: {0}, target-table: t}}\n",
+            bench.name
+        );
+        // The first table is loaded alone, as another source would be; then the second joins it.
+        bench.finish().await;
+        bench.load(&[]).expect(0);
+        bench.dump(&source, "u", &["1"]).await;
+        bench.finish().await;
+        let name = &bench.name;
+        let mut conn = target_conn(&bench).await;
+        let checkpoint = format!("`{name}_meta`.`{name}_loader_checkpoint`");
+        let alone = format!("SELECT CAST(SUM(alone) AS UNSIGNED) FROM {checkpoint}");
+        let before: Option<u64> = conn.query_first(&alone).await.unwrap();
+        assert_eq!(before, Some(2), "a table and its chunk");
+        run(&mut conn, &[&format!("DROP TABLE `{name}`.t")]).await;
+        bench
+            .load(&["--workers", "1"])
+            .expect(2)
+            .says(&["`id` = 2"]);
+        assert_eq!(value(&bench, &mut conn, 2).await, "two");
+        let after: Option<u64> = conn.query_first(&alone).await.unwrap();
+        assert_eq!(after, Some(0));
+        bench.clean().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_duplicate_error_is_strict_and_ignore_is_refused() {
+    let mut bench = small("onduplicate", At::MySql, &["id < 3", "id >= 2"]).await;
+    bench.exact = false;
+    bench.loader = "    on-duplicate-logical: ignore\n".into();
+    bench.finish().await;
+    bench.load(&[]).expect(2).says(&["on-duplicate-logical"]);
+    bench.loader = "    on-duplicate-logical: error\n".into();
+    bench.write_files();
+    bench
+        .load(&["--accept-changes"])
+        .expect(2)
+        .says(&["`id` = 2", "Duplicate"]);
+    bench.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_would_round_values_is_refused() {
+    let source = At::Source.server().await;
+    let mut bench = Bench::new("rounds", At::MySql).await;
+    let mut conn = bench.database(&source).await;
+    let columns = "id INT PRIMARY KEY, d DOUBLE, at DATETIME(6)";
+    run(
+        &mut conn,
+        &[
+            &format!("CREATE TABLE t ({columns})"),
+            "INSERT INTO t VALUES (1, 0.1, '2020-01-01 00:00:00.123456')",
+        ],
+    )
+    .await;
+    bench.dump(&source, "t", &["1"]).await;
+    bench.finish().await;
+    let mut conn = target_conn(&bench).await;
+    let name = &bench.name;
+    run(
+        &mut conn,
+        &[
+            &format!("CREATE DATABASE `{name}`"),
+            &format!("CREATE TABLE `{name}`.t (id INT PRIMARY KEY, d FLOAT, at DATETIME(3))"),
+        ],
+    )
+    .await;
+    bench.load(&[]).expect(2).says(&[
+        "`d` is float and double at the source",
+        "`at` is datetime(3) and datetime(6) at the source",
+    ]);
+    run(
+        &mut conn,
+        &[&format!(
+            "ALTER TABLE `{name}`.t MODIFY d DOUBLE, MODIFY at DATETIME(6)"
+        )],
+    )
+    .await;
+    bench.load(&[]).expect(0);
+    bench.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_schemas_creates_nothing_and_strict_collations_are_said_to_do_nothing() {
+    let mut bench = small("noschemas", At::MySql, &["1"]).await;
+    bench.extra =
+        "  mydumper-config-name: m\nmydumpers:\n  m: {extra-args: \"--no-schemas\"}\n".into();
+    bench.session = "collation_compatible: strict\n".into();
+    bench.finish().await;
+    bench.load(&[]).expect(2).says(&[
+        "`t`: it does not exist",
+        "--no-schemas",
+        "`collation_compatible: strict` has no effect",
+    ]);
+    let mut conn = target_conn(&bench).await;
+    let name = &bench.name;
+    run(
+        &mut conn,
+        &[
+            &format!("CREATE DATABASE `{name}`"),
+            &format!("CREATE TABLE `{name}`.t (id INT PRIMARY KEY, v VARCHAR(100), en ENUM('a'))"),
+        ],
+    )
+    .await;
+    bench.load(&[]).expect(0);
+    assert_eq!(bench.count(&mut conn, "t").await, 3);
+    bench.clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +266,7 @@ async fn a_value_that_does_not_fit_is_named_not_bent() {
         .await;
         bench
             .load(&[])
-            .expect(1)
+            .expect(2)
             .says(&["`id` = 3", "Data too long for column 'v'"]);
         assert_eq!(bench.count(&mut conn, "t").await, 0);
         bench.clean().await;
@@ -166,6 +340,27 @@ async fn a_table_that_vanished_is_missed() {
     run(&mut conn, &[&format!("DROP TABLE `{name}`.t")]).await;
     bench.load(&[]).expect(2).says(&["is gone", "DELETE FROM"]);
     bench.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_emptied_is_missed() {
+    for target in [At::MySql, At::TiDb] {
+        let bench = small("emptied", target, &["1"]).await;
+        bench.finish().await;
+        bench.load(&[]).expect(0);
+        let mut conn = target_conn(&bench).await;
+        let name = &bench.name;
+        run(&mut conn, &[&format!("TRUNCATE TABLE `{name}`.t")]).await;
+        bench.load(&[]).expect(2).says(&["is empty", "DELETE FROM"]);
+        let forget = format!(
+            "DELETE FROM `{name}_meta`.`{name}_loader_checkpoint` \
+             WHERE target_db = '{name}' AND target_table = 't'"
+        );
+        run(&mut conn, &[&forget]).await;
+        bench.load(&[]).expect(0);
+        assert_eq!(bench.count(&mut conn, "t").await, 3);
+        bench.clean().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@
 //! | time-outs | a writer that waits for staging for minutes keeps its connection |
 //! | `foreign_key_checks 0` | tables are loaded in any order |
 //! | `unique_checks 1` | with 0, InnoDB may let duplicates in unseen |
+//! | `sql_notes 1` (MySQL, MariaDB target) | the rounding of a decimal is told by a note only |
 //!
 //! `session` in the file overrides all but what exactness rests on; that is left out with a warning.
 
@@ -38,11 +39,17 @@ const PROTECTED: &[&str] = &[
     "collation_connection",
     "sql_auto_is_null",
     "sql_mode",
+    "sql_notes",
     "sql_quote_show_create",
     "sql_select_limit",
     "time_zone",
     "tidb_snapshot",
+    "transaction_isolation",
+    "tx_isolation",
 ];
+
+/// The same at a target only: duplicates would come in unseen, and tables in any order would not.
+const PROTECTED_AT_TARGET: &[&str] = &["foreign_key_checks", "unique_checks"];
 
 /// Adds the set-up of a session to the options of connections.
 pub(crate) fn apply(
@@ -66,7 +73,7 @@ fn set_statement(endpoint: &Endpoint, role: Role, info: &ServerInfo) -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, ", {name} = {value}");
     }
-    for (name, value) in overrides(endpoint) {
+    for (name, value) in overrides(endpoint, role) {
         let _ = write!(text, ", {name} = {value}");
     }
     text
@@ -123,20 +130,28 @@ fn variables(role: Role, info: &ServerInfo) -> Vec<(&'static str, String)> {
         Role::Target => {
             set.push(("foreign_key_checks", "0".into()));
             set.push(("unique_checks", "1".into()));
+            if info.flavor != Flavor::TiDb {
+                set.push(("sql_notes", "1".into()));
+            }
         }
     }
     set
 }
 
 /// What the file overrides.
-fn overrides(endpoint: &Endpoint) -> Vec<(&str, String)> {
+fn overrides(endpoint: &Endpoint, role: Role) -> Vec<(&str, String)> {
+    let at_target = match role {
+        Role::Target => PROTECTED_AT_TARGET,
+        Role::Source => &[],
+    };
     let mut found = Vec::new();
     for (name, value) in &endpoint.session {
         let plain = name
             .trim()
             .trim_start_matches("@@")
             .trim_start_matches("session.");
-        if PROTECTED.iter().any(|p| plain.eq_ignore_ascii_case(p)) {
+        let mut protected = PROTECTED.iter().chain(at_target);
+        if protected.any(|p| plain.eq_ignore_ascii_case(p)) {
             tracing::warn!(
                 "{endpoint}: `session.{name}` is left out: values would not stay exact with another"
             );

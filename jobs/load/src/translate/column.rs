@@ -3,6 +3,7 @@
 use tideway_mysql::schema::ColumnDef;
 
 use super::collation::bytes_per_character;
+use super::key::NO_CHECKS;
 use super::lexer::{Kind, Token};
 use super::{Context, default, same_utf8};
 
@@ -14,6 +15,9 @@ pub(super) fn translate(item: &mut [Token], context: &mut Context<'_>) {
     let name = item[name_at].unquoted();
     let definition = context.definition;
     let column = definition.columns.iter().find(|c| c.name == name);
+    if !context.target.checks {
+        checks(item, &name, context);
+    }
     version_comments(item, &name, context);
     mariadb_words(item, &name, context);
     let Some((type_at, type_end)) = data_type(item, name_at) else {
@@ -24,6 +28,52 @@ pub(super) fn translate(item: &mut [Token], context: &mut Context<'_>) {
         character_set(item, type_at, type_end, column, context);
     }
     default::translate(item, &name, context);
+}
+
+/// Leaves out what a column's own `[CONSTRAINT name] CHECK (…) [[NOT] ENFORCED]` demands.
+fn checks(item: &mut [Token], name: &str, context: &mut Context<'_>) {
+    let mut depth = 0;
+    for at in 0..item.len() {
+        if item[at].is_punct('(') {
+            depth += 1;
+        } else if item[at].is_punct(')') {
+            depth -= 1;
+        }
+        let open = (at + 1..item.len()).find(|&i| item[i].significant());
+        let Some(open) = open.filter(|&i| item[i].is_punct('(')) else {
+            continue;
+        };
+        if depth != 0 || !item[at].is("CHECK") {
+            continue;
+        }
+        let Some(close) = closing(item, open) else {
+            return;
+        };
+        let text: String = item[at..=close].iter().map(|t| t.text.as_str()).collect();
+        let before: Vec<usize> = (0..at).rev().filter(|&i| item[i].significant()).collect();
+        let start = match before.as_slice() {
+            [word, ..] if item[*word].is("CONSTRAINT") => *word,
+            [_, word, ..] if item[*word].is("CONSTRAINT") => *word,
+            _ => at,
+        };
+        clear(&mut item[start..=close]);
+        enforcement(&mut item[close + 1..]);
+        context.note(format!("column {name}: {text} left out, {NO_CHECKS}"));
+    }
+}
+
+/// Removes `[NOT] ENFORCED` at the beginning, in a version comment or bare.
+fn enforcement(rest: &mut [Token]) {
+    let words: Vec<usize> = (0..rest.len()).filter(|&i| rest[i].significant()).collect();
+    let word = |i: usize| words.get(i).map(|&at| &rest[at]);
+    let opened = usize::from(word(0).is_some_and(|t| t.kind == Kind::VersionOpen));
+    let negated = usize::from(word(opened).is_some_and(|t| t.is("NOT")));
+    let last = opened + negated;
+    if word(last).is_some_and(|t| t.is("ENFORCED"))
+        && let Some(&end) = words.get(last + opened)
+    {
+        clear(&mut rest[..=end]);
+    }
 }
 
 /// The tokens of the data type: its word, and what stands in parentheses behind it.

@@ -34,6 +34,9 @@ const TIDB_INDEXABLE: &[&str] = &[
     "decimal",
 ];
 
+/// Why a CHECK is left out.
+pub(super) const NO_CHECKS: &str = "tidb_enable_check_constraint is not ON at the target";
+
 /// Edits a key or constraint; `false` when the target cannot have it and it must go.
 pub(super) fn translate(item: &mut [Token], context: &mut Context<'_>) -> bool {
     let words: Vec<usize> = (0..item.len()).filter(|&i| item[i].significant()).collect();
@@ -48,6 +51,15 @@ pub(super) fn translate(item: &mut [Token], context: &mut Context<'_>) -> bool {
         context.note("PERIOD FOR SYSTEM_TIME left out");
         return false;
     }
+    if is_check(item) && !context.target.checks {
+        let name = if item[first].is("CONSTRAINT") {
+            format!("CHECK {name}")
+        } else {
+            "a CHECK".to_owned()
+        };
+        context.note(format!("{name} left out, {NO_CHECKS}"));
+        return false;
+    }
     if context.target.is_tidb() {
         if item[first].is("SPATIAL") || item[first].is("FULLTEXT") {
             let kind = item[first].text.to_ascii_uppercase();
@@ -56,23 +68,14 @@ pub(super) fn translate(item: &mut [Token], context: &mut Context<'_>) -> bool {
             ));
             return false;
         }
-        if item[first].is("UNIQUE") || item[first].is("KEY") || item[first].is("INDEX") {
-            if !expression_allowed(item) {
-                context.note(
-                    format!(
-                        "{} KEY {name} left out, TiDB does not index such an expression",
-                        if item[first].is("UNIQUE") {
-                            "UNIQUE"
-                        } else {
-                            ""
-                        }
-                    )
-                    .replace("  ", " ")
-                    .trim_start()
-                    .to_owned(),
-                );
-                return false;
-            }
+        let unique = item[first].is("UNIQUE");
+        let key = unique || item[first].is("KEY") || item[first].is("INDEX");
+        if key && !expression_allowed(item) {
+            context.note(format!(
+                "{}KEY {name} left out, TiDB does not index such an expression",
+                if unique { "UNIQUE " } else { "" }
+            ));
+            return false;
         }
     }
     if !context.target.is_mariadb() {
@@ -87,6 +90,15 @@ pub(super) fn translate(item: &mut [Token], context: &mut Context<'_>) -> bool {
         references(&mut item[at + 1..], context);
     }
     true
+}
+
+/// Whether it is `[CONSTRAINT [name]] CHECK (…)`.
+fn is_check(item: &[Token]) -> bool {
+    item.iter()
+        .filter(|t| t.significant())
+        .take(3)
+        .find(|t| !t.is("CONSTRAINT") && t.kind != Kind::Ident)
+        .is_some_and(|t| t.is("CHECK"))
 }
 
 /// Whether every expression among the parts of a key is one that TiDB indexes.

@@ -104,7 +104,7 @@ fn next(text: &str, in_version_comment: bool) -> (Kind, usize) {
             text[2..].find("*/").map_or(text.len(), |at| at + 4),
         ),
         b'#' => (Kind::Comment, line(text)),
-        b'-' if text.starts_with("--") && bytes.get(2).is_none_or(|b| b.is_ascii_whitespace()) => {
+        b'-' if text.starts_with("--") && bytes.get(2).is_none_or(u8::is_ascii_whitespace) => {
             (Kind::Comment, line(text))
         }
         _ if first.is_ascii_whitespace() => (

@@ -1,6 +1,6 @@
 //! Definitions of the source as the target can hold them.
 //!
-//! The work is done on the text that `SHOW CREATE` printed, cut into tokens ([`lexer`]); what needs
+//! The work is done on the text that `SHOW CREATE` printed, cut into tokens (`lexer`); what needs
 //! no change stays byte for byte, and what stands in quotes or comments of users is never looked
 //! into. Each change that means something is a note, which is logged and stands in the report of the
 //! load. What no rule here knows goes to the target as it is: its refusal names the statement, which
@@ -14,6 +14,9 @@ mod lexer;
 mod options;
 mod table;
 
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use tideway_mysql::Error;
 use tideway_mysql::info::Flavor;
 use tideway_mysql::schema::TableDef;
 
@@ -27,9 +30,36 @@ pub struct Target {
     pub flavor: Flavor,
     /// Character sets and collations that it has.
     pub collations: Collations,
+    /// Whether it keeps CHECK constraints. TiDB reads over them, and says nothing, unless
+    /// `tidb_enable_check_constraint` is on.
+    pub checks: bool,
 }
 
 impl Target {
+    /// Asks the target.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn read(conn: &mut Conn, flavor: Flavor) -> Result<Self, Error> {
+        let collations = Collations::read(conn, flavor)
+            .await
+            .map_err(|error| Error::query(conn, "list the collations", error))?;
+        let checks = if flavor == Flavor::TiDb {
+            let on: Option<(String, String)> = conn
+                .query_first("SHOW GLOBAL VARIABLES LIKE 'tidb_enable_check_constraint'")
+                .await
+                .map_err(|error| Error::query(conn, "read tidb_enable_check_constraint", error))?;
+            on.is_some_and(|(_, value)| value.eq_ignore_ascii_case("on") || value == "1")
+        } else {
+            true
+        };
+        Ok(Self {
+            flavor,
+            collations,
+            checks,
+        })
+    }
+
     fn is_tidb(&self) -> bool {
         self.flavor == Flavor::TiDb
     }

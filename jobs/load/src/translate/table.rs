@@ -92,10 +92,10 @@ impl Parts {
         let mut depth = 1;
         let mut items = Vec::new();
         let mut start = open + 1;
-        for at in open + 1..tokens.len() {
-            if tokens[at].is_punct('(') {
+        for (at, token) in tokens.iter().enumerate().skip(open + 1) {
+            if token.is_punct('(') {
                 depth += 1;
-            } else if tokens[at].is_punct(')') {
+            } else if token.is_punct(')') {
                 depth -= 1;
                 if depth == 0 {
                     items.push((start, at));
@@ -105,7 +105,7 @@ impl Parts {
                         body_end: at,
                     });
                 }
-            } else if tokens[at].is_punct(',') && depth == 1 {
+            } else if token.is_punct(',') && depth == 1 {
                 items.push((start, at));
                 start = at + 1;
             }

@@ -149,7 +149,8 @@ impl Bench {
         conn
     }
 
-    /// Dumps a table of the server, a chunk for each of the conditions.
+    /// Dumps a table of the server, a chunk for each of the conditions; `RUN …` is a statement that
+    /// runs between two of them.
     pub async fn dump(&mut self, server: &Server, table: &str, conditions: &[&str]) -> TableDef {
         let mut conn = server.conn().await.unwrap();
         let name = TableName::new(&self.name, table);
@@ -168,8 +169,12 @@ impl Bench {
             });
         }
         let mut markers = Vec::new();
-        for (number, condition) in conditions.iter().enumerate() {
-            let number = u32::try_from(number).unwrap();
+        for condition in conditions {
+            if let Some(statement) = condition.strip_prefix("RUN ") {
+                run(&mut conn, &[&format!("USE `{}`", self.name), statement]).await;
+                continue;
+            }
+            let number = u32::try_from(markers.len()).unwrap();
             markers.push(self.chunk(&mut conn, &definition, number, condition).await);
         }
         self.tables

@@ -159,7 +159,7 @@ impl Compare {
                 },
                 Self::Float { single: b, .. },
             ) => Self::Float {
-                single: a || b,
+                single: a && b,
                 signed_zero,
             },
             // MariaDB's JSON is a LONGTEXT with a check.

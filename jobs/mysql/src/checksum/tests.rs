@@ -55,13 +55,20 @@ fn sides_of_different_width_are_brought_to_the_wider() {
     );
     let (how, _) = compare(&[("longtext", Flavor::MariaDb), ("json", Flavor::TiDb)]);
     assert_eq!(how, Compare::Json);
-    let (how, _) = compare(&[("float", Flavor::MySql), ("double", Flavor::MySql)]);
+    // A DOUBLE that a FLOAT rounded is not equal; a FLOAT that a DOUBLE took whole is.
+    let (how, _) = compare(&[("double", Flavor::MySql), ("float", Flavor::MySql)]);
     assert_eq!(
         how,
         Compare::Float {
-            single: true,
+            single: false,
             signed_zero: true
         }
+    );
+    let digest = |value| how.digest(Flavor::MySql, &value);
+    assert_ne!(digest(Value::Double(0.1)), digest(Value::Float(0.1)));
+    assert_eq!(
+        digest(Value::Float(0.1)),
+        digest(Value::Double(f64::from(0.1f32)))
     );
 }
 

@@ -99,6 +99,11 @@ async fn the_file_overrides_what_exactness_does_not_rest_on() {
             ("SQL_MODE", "ANSI_QUOTES"),
             ("innodb_lock_wait_timeout", "7"),
             ("character_set_results", "latin1"),
+            ("unique_checks", "0"),
+            ("foreign_key_checks", "1"),
+            ("tx_isolation", "READ-UNCOMMITTED"),
+            ("transaction_isolation", "READ-UNCOMMITTED"),
+            ("sql_notes", "0"),
         ] {
             endpoint.session.insert(name.into(), value.into());
         }
@@ -115,6 +120,15 @@ async fn the_file_overrides_what_exactness_does_not_rest_on() {
             "utf8mb4"
         );
         assert!(!one(&mut conn, "SELECT @@sql_mode").await.contains("ANSI"));
+        assert_eq!(one(&mut conn, "SELECT @@unique_checks").await, "1");
+        assert_eq!(one(&mut conn, "SELECT @@foreign_key_checks").await, "0");
+        assert_eq!(one(&mut conn, "SELECT @@sql_notes").await, "1");
+        let isolation = if on == On::MariaDb {
+            "SELECT @@tx_isolation"
+        } else {
+            "SELECT @@transaction_isolation"
+        };
+        assert_eq!(one(&mut conn, isolation).await, "REPEATABLE-READ");
     }
 }
 
