@@ -15,11 +15,23 @@ pub struct Column {
     pub nullable: bool,
 }
 
+/// A column that some of the source's tables lack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// Its name at the source.
+    pub name: String,
+    /// Indexes of the tables that lack it.
+    pub lacking: Vec<usize>,
+}
+
 /// What is compared of a table.
 #[derive(Debug, Clone, Default)]
 pub struct Columns {
     /// The columns that all sides have, in the source's order.
     pub shared: Vec<Column>,
+    /// Columns that the target and some of the meeting tables have, not all: they are not compared,
+    /// for what the target holds in the other tables' rows is its own default.
+    pub partial: Vec<Partial>,
     /// Columns of the source that the target does not have: their values are lost.
     pub missing: Vec<String>,
     /// Generated columns of the source that the target does not have: no value is lost.
@@ -46,15 +58,20 @@ impl Columns {
     #[must_use]
     pub fn of(sources: &[Table<'_>], target: Table<'_>) -> Self {
         let mut columns = Self::default();
-        let Some(first) = sources.first() else {
-            return columns;
-        };
-        for column in &first.def.columns {
-            let Some(theirs) = target.def.column(&column.name) else {
-                if column.generated == Generated::None {
-                    columns.missing.push(column.name.clone());
+        for name in union(sources) {
+            let ours: Vec<Option<&ColumnDef>> = sources
+                .iter()
+                .map(|source| source.def.column(name))
+                .collect();
+            let generated = ours
+                .iter()
+                .flatten()
+                .all(|column| column.generated != Generated::None);
+            let Some(theirs) = target.def.column(name) else {
+                if generated {
+                    columns.missing_generated.push(name.to_owned());
                 } else {
-                    columns.missing_generated.push(column.name.clone());
+                    columns.missing.push(name.to_owned());
                 }
                 continue;
             };
@@ -62,19 +79,26 @@ impl Columns {
                 column: theirs,
                 flavor: target.flavor,
             }];
-            for source in sources {
-                if let Some(column) = source.def.column(&column.name) {
-                    sides.push(Side {
+            let mut lacking = Vec::new();
+            for (index, (source, column)) in sources.iter().zip(ours).enumerate() {
+                match column {
+                    Some(column) => sides.push(Side {
                         column,
                         flavor: source.flavor,
-                    });
+                    }),
+                    None => lacking.push(index),
                 }
             }
-            if sides.len() == sources.len() + 1 {
+            if lacking.is_empty() {
                 columns.shared.push(Column {
-                    name: column.name.clone(),
+                    name: name.to_owned(),
                     compare: Compare::of(&sides),
                     nullable: sides.iter().any(|side| side.column.nullable),
+                });
+            } else {
+                columns.partial.push(Partial {
+                    name: name.to_owned(),
+                    lacking,
                 });
             }
         }
@@ -84,17 +108,6 @@ impl Columns {
                 .all(|source| source.def.column(&column.name).is_none())
             {
                 columns.only_target.push(column.name.clone());
-            }
-        }
-        // A shard may have columns that the first one lacks.
-        for source in sources.iter().skip(1) {
-            for column in &source.def.columns {
-                if target.def.column(&column.name).is_none()
-                    && column.generated == Generated::None
-                    && !columns.missing.contains(&column.name)
-                {
-                    columns.missing.push(column.name.clone());
-                }
             }
         }
         columns.key = columns.key_of(sources, target.def);
@@ -117,6 +130,21 @@ impl Columns {
             .all(|name| self.shared.iter().any(|column| column.name == *name));
         (unique && compared).then_some(key)
     }
+}
+
+/// The names of all columns of all tables, each once, the first table's first.
+fn union<'a>(sources: &[Table<'a>]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for (index, source) in sources.iter().enumerate() {
+        let seen = |name: &str| {
+            sources[..index]
+                .iter()
+                .any(|former| former.def.column(name).is_some())
+        };
+        let columns = source.def.columns.iter().map(|c| c.name.as_str());
+        names.extend(columns.filter(|name| !seen(name)));
+    }
+    names
 }
 
 fn is_unique_by(def: &TableDef, key: &[String]) -> bool {

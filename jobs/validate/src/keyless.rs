@@ -111,9 +111,9 @@ async fn read(
     let mut conn = side.server.conn().await?;
     let error = |e| side.server.error(format!("read {}", side.def.name), e);
     let mut result = conn.exec_iter(statement, ()).await.map_err(error)?;
-    while let Some(mut row) = result.next().await.map_err(error)? {
+    while let Some(row) = result.next().await.map_err(error)? {
         crate::check(stop)?;
-        let server: Hash = side.hash(row.take(0))?;
+        let server: Hash = side.hash(row.as_ref(0))?;
         let row = details::full_row(side, row, 1);
         let mut id = server;
         if side.client_columns().next().is_some() {

@@ -8,7 +8,7 @@
 //! 1. Tables are found by filter and route ([`tables`]); what is missing on the target is a finding.
 //! 2. Each table is cut into ranges of its key ([`ranges`]); workers compare ranges side by side: sums of
 //!    row hashes that both servers compute ([`tideway_mysql::checksum`]), narrowed to rows where they
-//!    differ ([`unit`]).
+//!    differ ([`mod@unit`]).
 //! 3. Rows that differ are read again, told apart and named with their columns ([`details`],
 //!    [`keyless`]); the SQL that would repair them is written ([`repair`]).
 //! 4. The reports are written ([`report`], [`html`]), the table is printed ([`text`]).

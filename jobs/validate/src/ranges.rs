@@ -1,9 +1,9 @@
 //! Ranges of a key: the units in which a table is compared.
 //!
 //! The bounds of the dump's plan are used when they are there and still fit the table; otherwise the
-//! source's index is walked. First and last range are open, so every row lies in exactly one range,
-//! also rows that came later. Where the key is text that source and target sort differently, the table
-//! is one range.
+//! source's index is walked, unless several processes share the work: a table without a plan is one
+//! range then. First and last range are open, so every row lies in exactly one range, also rows that
+//! came later. Where the key is text that source and target sort differently, the table is one range.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};

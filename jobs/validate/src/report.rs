@@ -80,6 +80,14 @@ pub enum Finding {
         /// The column.
         column: String,
     },
+    /// Not every table that meets here has this column, so it was not compared: whether its values
+    /// arrived is not known.
+    ColumnNotCompared {
+        /// The column.
+        column: String,
+        /// The source's tables that lack it, `source-id: schema.table`.
+        lacking: Vec<String>,
+    },
     /// The number of rows differs.
     RowCount,
 }
@@ -164,6 +172,16 @@ impl TableReport {
                 Finding::TableGone => parts.push("gone from the source".to_owned()),
                 Finding::ColumnMissing { column } => {
                     parts.push(format!("column {column} missing on the target"));
+                }
+                Finding::ColumnNotCompared { column, lacking } => {
+                    let more = match lacking.len() {
+                        0 | 1 => String::new(),
+                        n => format!(" and {} more", n - 1),
+                    };
+                    parts.push(format!(
+                        "column {column} not compared: {}{more} lacks it",
+                        lacking.first().map_or("", String::as_str)
+                    ));
                 }
                 Finding::RowCount => {}
             }

@@ -115,8 +115,8 @@ async fn compare(job: &Job, args: &Args, progress: &[Progress]) -> Result<Vec<Re
         started_at,
     };
     let mut reports = Vec::with_capacity(sources.len());
-    for index in 0..sources.len() {
-        progress[index].stage("reporting");
+    for (index, progress) in progress.iter().enumerate() {
+        progress.stage("reporting");
         reports.push(compared.report(index, &results, limits.list).await?);
     }
     Ok(reports)
@@ -151,9 +151,9 @@ impl Compared<'_> {
         };
         let mut repair = Repair::new(&self.job.staging, &keys, stem("repair"), self.target.info());
         let mut tables = Vec::new();
-        for (number, (table, result)) in self.tables.iter().zip(results).enumerate() {
+        for (table, result) in self.tables.iter().zip(results) {
             // What concerns a table as a whole is told by one process.
-            let tells = worker.owns(number as u64);
+            let tells = worker.owns(workers::unit_number(table, 0));
             if table.source != index || (result.is_none() && !tells) {
                 continue;
             }
@@ -230,6 +230,13 @@ impl Compared<'_> {
             return Ok(report);
         }
         repair.table(&table.target);
+        for finding in &table.findings {
+            if let Finding::ColumnNotCompared { column, .. } = finding {
+                repair.remark(&format!(
+                    "column {column} was not compared: a row that is put here takes its default"
+                ));
+            }
+        }
         let cut = |entries: &[crate::unit::Entry]| entries.len().min(list);
         let missing = &result.missing[..cut(&result.missing)];
         let extra = &result.extra[..cut(&result.extra)];

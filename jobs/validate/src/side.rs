@@ -185,7 +185,7 @@ impl SideTable {
         if self.client_columns().next().is_some() {
             let mut sum = Sum::default();
             self.rows(conn, range, None, false, stop, |row| {
-                sum = sum.plus(one(&row.id))
+                sum = sum.plus(one(&row.id));
             })
             .await?;
             return Ok(sum);
@@ -282,7 +282,7 @@ impl SideTable {
         let flavor = self.server.info().flavor;
         self.stream(conn, &statement, stop, |row| {
             let mut values = row.unwrap().into_iter();
-            let server = self.hash(values.next())?;
+            let server = self.hash(values.next().as_ref())?;
             let mut id = server;
             if !client.is_empty() {
                 let digests = client.iter().map(|i| {
@@ -326,8 +326,8 @@ impl SideTable {
     }
 
     /// A hash as the server sent it.
-    pub(crate) fn hash(&self, value: Option<Value>) -> Result<Hash> {
-        if let Some(Value::Bytes(bytes)) = &value
+    pub(crate) fn hash(&self, value: Option<&Value>) -> Result<Hash> {
+        if let Some(Value::Bytes(bytes)) = value
             && let Ok(hash) = Hash::try_from(bytes.as_slice())
         {
             return Ok(hash);

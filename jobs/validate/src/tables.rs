@@ -20,7 +20,7 @@ use crate::unit::Sides;
 /// What decides how tables are cut.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// This process compares all ranges.
+    /// This process compares all ranges; several share those of the dump's plan, or whole tables.
     pub one_process: bool,
     /// Rows of a range, where the dump's plan does not say.
     pub range_rows: Option<u64>,
@@ -189,7 +189,8 @@ async fn members(resolved: &ResolvedSource, source: &Source, index: usize) -> Re
 }
 
 impl TableJob {
-    fn named(source: usize, target: TableName, sources: Vec<String>) -> Self {
+    /// A table of which nothing is known but its name.
+    pub(crate) fn named(source: usize, target: TableName, sources: Vec<String>) -> Self {
         Self {
             source,
             target,
@@ -259,6 +260,14 @@ async fn table_job(
             column: column.clone(),
         });
     }
+    for column in &columns.partial {
+        let lacking = column.lacking.iter().filter_map(|i| job.sources.get(*i));
+        let lacking = lacking.cloned().collect();
+        job.findings.push(Finding::ColumnNotCompared {
+            column: column.name.clone(),
+            lacking,
+        });
+    }
     for column in &columns.missing_generated {
         job.notes
             .push(format!("generated column {column} is not on the target"));
@@ -268,7 +277,7 @@ async fn table_job(
             "column {column} is on the target only and was not compared"
         ));
     }
-    if columns.shared.is_empty() && !columns.missing.is_empty() {
+    if columns.shared.is_empty() && !job.findings.is_empty() {
         return Ok(job);
     }
     job.estimated_rows = members.iter().map(|member| member.rows).sum();
@@ -325,7 +334,9 @@ async fn ranges_of(
         Some(plan) => ranges::of_plan(plan, &member.def)?,
         None => None,
     };
-    if found.is_none() {
+    // Each process that walks would find bounds of its own while somebody writes, and rows would lie
+    // in nobody's range, or in two: only what all processes find alike is shared.
+    if found.is_none() && options.one_process {
         let usable = member.def.chunk_key().is_some_and(|key| {
             let key: Vec<String> = key.iter().map(|column| column.name.clone()).collect();
             columns::sorts_alike(&key, &defs, target_def)

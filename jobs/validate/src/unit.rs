@@ -290,7 +290,7 @@ impl<'a> Comparison<'a> {
             let condition = condition.map(|c| c.replace(ROW, side.row_expr()));
             async move {
                 side.rows(conn, range, condition.as_deref(), with_key, stop, |row| {
-                    each(row, 1)
+                    each(row, 1);
                 })
                 .await
             }
@@ -299,7 +299,7 @@ impl<'a> Comparison<'a> {
         let theirs = sides
             .target
             .rows(target, range, theirs.as_deref(), with_key, stop, |row| {
-                each(row, -1)
+                each(row, -1);
             });
         let (ours, theirs) = futures::join!(ours, theirs);
         for side in ours {

@@ -1,8 +1,8 @@
 //! Ranges of all tables, dealt to the connections of this process.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tideway_job::{Progress, Worker};
 use tideway_mysql::retry::{RetryPolicy, with_retry};
@@ -30,25 +30,27 @@ pub async fn run(
     let units: Vec<(usize, usize)> = tables
         .iter()
         .enumerate()
-        .flat_map(|(table, job)| (0..job.ranges.len()).map(move |range| (table, range)))
-        .enumerate()
-        .filter(|(number, _)| share.owns(*number as u64))
-        .map(|(_, unit)| unit)
+        .flat_map(|(table, job)| {
+            (0..job.ranges.len())
+                .filter(move |range| share.owns(unit_number(job, *range)))
+                .map(move |range| (table, range))
+        })
         .collect();
     announce(tables, &units, progress);
     let units = Arc::new(units);
     let next = Arc::new(AtomicUsize::new(0));
+    let sums = Arc::new(Sums::new(tables.len(), limits.list));
     let failed = stop.child_token();
     let mut running = JoinSet::new();
     for _ in 0..connections.min(units.len()) {
         let (tables, units, next) = (Arc::clone(tables), Arc::clone(&units), Arc::clone(&next));
         let (failed, progress) = (failed.clone(), progress.to_vec());
+        let sums = Arc::clone(&sums);
         running.spawn(async move {
-            let mut done = Vec::new();
             loop {
                 crate::check(&failed)?;
                 let Some(&(table, range)) = units.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                    return Ok(done);
+                    return Ok(());
                 };
                 let job = &tables[table];
                 let result = one(job, range, limits, &failed)
@@ -59,19 +61,14 @@ pub async fn run(
                     progress.add_bytes(job.estimated_bytes / job.ranges.len().max(1) as u64);
                     progress.unit_done();
                 }
-                done.push((table, result));
+                sums.add(table, result);
             }
         });
     }
-    let mut results: Vec<Option<UnitResult>> = vec![None; tables.len()];
     let mut failure: Option<Error> = None;
     while let Some(ended) = running.join_next().await {
         match ended.unwrap_or_else(|error| Err(Error::Worker(error.to_string()))) {
-            Ok(done) => {
-                for (table, result) in done {
-                    add(results[table].get_or_insert_default(), result, limits.list);
-                }
-            }
+            Ok(()) => {}
             // Others that were told to end come with `Stopped`: the cause is what counts.
             Err(Error::Stopped) if failure.is_some() => {}
             Err(error) => {
@@ -85,10 +82,49 @@ pub async fn run(
     if let Some(error) = failure {
         return Err(error);
     }
-    for result in results.iter_mut().flatten() {
-        cancel_out(result);
+    Ok(sums.take())
+}
+
+/// By which a range is dealt to a process: a table's name and the number of the range in it. Every
+/// process finds the same, also when one of them sees a table that another did not see yet.
+pub fn unit_number(job: &TableJob, range: usize) -> u64 {
+    // FNV-1a.
+    let name = format!("{}\0{}", job.target.schema, job.target.table);
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash >> 8) + range as u64
+}
+
+/// What was found so far, one sum for each table. Each range is added as soon as it is compared, and
+/// its entries beyond the limit go: memory holds the lists, however many ranges there are.
+struct Sums {
+    tables: Mutex<Vec<Option<UnitResult>>>,
+    list: usize,
+}
+
+impl Sums {
+    fn new(tables: usize, list: usize) -> Self {
+        let tables = Mutex::new(vec![None; tables]);
+        Self { tables, list }
     }
-    Ok(results)
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<UnitResult>>> {
+        // A panic in the middle of an addition ends the job; nothing reads the sum then.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, table: usize, result: UnitResult) {
+        if let Some(sum) = self.lock().get_mut(table) {
+            add(sum.get_or_insert_default(), result, self.list);
+        }
+    }
+
+    fn take(&self) -> Vec<Option<UnitResult>> {
+        let mut results = std::mem::take(&mut *self.lock());
+        results.iter_mut().flatten().for_each(cancel_out);
+        results
+    }
 }
 
 fn announce(tables: &[TableJob], units: &[(usize, usize)], progress: &[Progress]) {
@@ -175,6 +211,7 @@ fn cancel_out(result: &mut UnitResult) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tideway_mysql::schema::TableName;
 
     fn entry(id: u8, rows: u64) -> Entry {
         Entry {
@@ -182,6 +219,41 @@ mod tests {
             server: [id; 32],
             rows,
             key: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn sums_keep_no_more_than_their_lists() {
+        let sums = Sums::new(2, 3);
+        for _ in 0..100 {
+            let result = UnitResult {
+                source_rows: 10,
+                missing_rows: 2,
+                missing: vec![entry(1, 1), entry(2, 1)],
+                ..UnitResult::default()
+            };
+            sums.add(1, result);
+            let held = sums.lock()[1].as_ref().map_or(0, |sum| sum.missing.len());
+            assert!(held <= 6, "{held} entries are held");
+        }
+        let results = sums.take();
+        assert!(results[0].is_none());
+        let sum = results[1].as_ref().unwrap();
+        assert_eq!((sum.source_rows, sum.missing_rows), (1000, 200));
+    }
+
+    #[test]
+    fn a_range_is_dealt_by_its_table_and_number_alone() {
+        let job = |table: &str| TableJob::named(0, TableName::new("shop", table), vec![]);
+        let of = |table: &str, range| unit_number(&job(table), range);
+        assert_eq!(of("orders", 1), of("orders", 0) + 1);
+        assert_ne!(of("orders", 0), of("items", 0));
+        for count in 1..5 {
+            for range in 0..20 {
+                let owners =
+                    (0..count).filter(|&index| Worker { index, count }.owns(of("orders", range)));
+                assert_eq!(owners.count(), 1);
+            }
         }
     }
 

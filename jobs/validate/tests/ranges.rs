@@ -52,7 +52,7 @@ async fn write_plan(pair: &Pair, server_uuid: String, tables: Vec<TablePlan>) {
     assert!(matches!(created, Create::Won));
 }
 
-fn table_plan(pair: &Pair, table: &str, key: &[&str], bounds: serde_json::Value) -> TablePlan {
+fn table_plan(pair: &Pair, table: &str, key: &[&str], bounds: &serde_json::Value) -> TablePlan {
     serde_json::from_value(json!({
         "db": pair.name, "table": table, "definition": null, "definition_hash": "x", "position": null,
         "key": key, "bounds": bounds, "first_chunk": 0, "estimated_rows": 1000,
@@ -76,8 +76,8 @@ async fn the_plans_ranges_hold_every_row_once() {
     let ints = json!([[{"int": 100}], [{"int": 500}], [{"int": 900}]]);
     let texts = json!([[{"text": "k2"}], [{"text": "K7"}]]);
     let plans = vec![
-        table_plan(&pair, "t", &["id"], ints),
-        table_plan(&pair, "s", &["k"], texts),
+        table_plan(&pair, "t", &["id"], &ints),
+        table_plan(&pair, "s", &["k"], &texts),
     ];
     write_plan(&pair, server_uuid(Server::MySql1).await, plans).await;
     pair.assert_equal();
@@ -243,6 +243,79 @@ async fn two_sources_that_meet_in_one_table_are_compared_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_a_shard_lacks_is_not_passed_over() {
+    let pair = Pair::with(&[Server::MySql1, Server::MySql2], Server::TiDb, true).await;
+    // `late` is in the second shard only, `early` in the first only.
+    pair.source(
+        0,
+        &[
+            "CREATE TABLE t (id INT PRIMARY KEY, v INT, early INT)",
+            "INSERT INTO t VALUES (1, 1, 1)",
+        ],
+    )
+    .await;
+    pair.source(
+        1,
+        &[
+            "CREATE TABLE t (id INT PRIMARY KEY, v INT, late INT)",
+            "INSERT INTO t VALUES (2, 2, 2)",
+        ],
+    )
+    .await;
+    pair.target(&[
+        "CREATE TABLE t (id INT PRIMARY KEY, v INT, early INT, late INT)",
+        "INSERT INTO t VALUES (1, 1, 1, NULL), (2, 2, NULL, 999)",
+    ])
+    .await;
+    let ended = pair.validate(&[]).expect(4);
+    for (column, lacks) in [("early", "s1"), ("late", "s0")] {
+        let said = format!(
+            "column {column} not compared: {lacks}: {}.t lacks it",
+            pair.name
+        );
+        assert!(ended.stdout.contains(&said), "{said} in {}", ended.stdout);
+    }
+    assert!(!ended.stdout.contains("no differences"), "{}", ended.stdout);
+    let reports = pair.differences();
+    let t = table(&reports, "t");
+    assert_eq!(t["findings"][0]["kind"], "column_not_compared", "{t:#}");
+    // What both have is compared all the same.
+    assert_eq!(t["counts"]["different"], 0, "{t:#}");
+    pair.target(&["UPDATE t SET v = 7 WHERE id = 2"]).await;
+    let reports = pair.differences();
+    assert_eq!(table(&reports, "t")["counts"]["different"], 1);
+    pair.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_without_a_plan_share_no_bounds_of_their_own() {
+    let pair = Pair::new(Server::MySql1, Server::TiDb).await;
+    let fill = format!("INSERT INTO t SELECT n * 10, 1 FROM {NUMBERS}");
+    pair.both(&["CREATE TABLE t (id INT PRIMARY KEY, v INT)", &fill])
+        .await;
+    let share = |index: &str| {
+        let args = ["--worker-index", index, "--worker-count", "2"];
+        let small = ["--range-rows", "100", "--output", "json"];
+        pair.validate(&[args, small].concat())
+    };
+    // Somebody writes between the starts of two processes: all bounds by number of rows move.
+    let first = share("0");
+    let more = "INSERT INTO t SELECT id + 1, 1 FROM (SELECT id FROM t WHERE id < 5000) x";
+    pair.both(&[more]).await;
+    let second = share("1");
+    let rows: Vec<u64> = [&first, &second]
+        .iter()
+        .flat_map(|ended| ended.reports()[0]["tables"].as_array().cloned().unwrap())
+        .map(|table| table["rows_source"].as_u64().unwrap())
+        .collect();
+    assert!(
+        rows == [1000] || rows == [1500],
+        "the table as a whole, by one process: {rows:?}"
+    );
+    pair.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_before_its_report_it_runs_again() {
     let pair = Pair::new(Server::MySql1, Server::TiDb).await;
     pair.both(&[
@@ -351,9 +424,9 @@ async fn what_the_dump_left_out_is_not_missed() {
     )
     .await;
     pair.target(&["INSERT INTO t VALUES (2, 2), (3, 3)"]).await;
-    let mut t = table_plan(&pair, "t", &["id"], json!([]));
+    let mut t = table_plan(&pair, "t", &["id"], &json!([]));
     t.where_clause = Some("v > 1".into());
-    let mut n = table_plan(&pair, "n", &["id"], json!([]));
+    let mut n = table_plan(&pair, "n", &["id"], &json!([]));
     n.no_data = true;
     write_plan(&pair, server_uuid(Server::MySql1).await, vec![t, n]).await;
     let ended = pair.validate(&[]).expect(0);
