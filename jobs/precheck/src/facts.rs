@@ -142,6 +142,21 @@ pub struct Programs {
     pub events: u64,
 }
 
+impl Programs {
+    /// Those that are there, for people.
+    pub fn named(&self) -> Vec<String> {
+        [
+            (self.triggers, "triggers"),
+            (self.routines, "routines"),
+            (self.events, "events"),
+        ]
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{n} {what}"))
+        .collect()
+    }
+}
+
 impl<'a> SourceFacts<'a> {
     /// Reads the facts of a source.
     pub async fn read(

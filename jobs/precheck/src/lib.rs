@@ -20,11 +20,12 @@ pub mod survey;
 use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
-use tideway_config::ResolvedSource;
+use tideway_config::{ResolvedSource, TaskMode};
 use tideway_job::{Job, JobError, Output};
 use tideway_mysql::schema::TableName;
 
 use checks::estimate::Estimate;
+use checks::shards::Shards;
 use facts::{Context, ServerFacts, SourceFacts};
 pub use options::Args;
 use report::{Check, CheckResult, Report};
@@ -109,13 +110,25 @@ pub async fn check(job: &Job, args: &Args) -> Result<Report, JobError> {
     let limits = RowLimits::of(&target, &job.task.target, args.scan_limit.as_u64());
     let state = TargetState::read(&target_server, &target_schemas, &checkpoint, limits).await?;
 
+    let mut shards = Shards::of(
+        scopes
+            .iter()
+            .flat_map(|scope| &scope.tables)
+            .map(|(_, table)| survey::folded(&target.info, &table.target)),
+    );
     let mut estimates = Vec::new();
     let mut tables = Vec::new();
     for ((facts, server), scope) in facts.iter().zip(&servers).zip(scopes) {
         job.check_stop()?;
-        let (schemas, notes, survey) = Box::pin(look_at(job, facts, server, scope, &state)).await?;
+        let (schemas, notes, survey) =
+            Box::pin(look_at(job, facts, server, scope, &state, &mut shards)).await?;
         let estimate = Estimate::new(facts.id(), &survey.tables);
         source_checks(&mut results, facts, &schemas, &survey, context, args);
+        if context.mode == TaskMode::Incremental {
+            let logs = checks::position::logs(server).await?;
+            let meta = facts.source.meta.as_ref();
+            results.add(checks::position::check(facts, meta, &logs));
+        }
         results.add(survey::table_structure(
             facts.id(),
             &survey,
@@ -158,6 +171,7 @@ pub async fn check(job: &Job, args: &Args) -> Result<Report, JobError> {
             fold_case,
             job.task.shard_mode,
         ));
+        results.extend(shards.finish());
     }
     for server in servers {
         server.close().await;
@@ -173,6 +187,7 @@ async fn look_at(
     server: &tideway_mysql::connect::Server,
     mut scope: Scope,
     state: &TargetState<'_>,
+    shards: &mut Shards,
 ) -> Result<(BTreeSet<String>, ScopeNotes, Survey), JobError> {
     let progress = job.progress(facts.id());
     progress.stage("tables");
@@ -185,7 +200,7 @@ async fn look_at(
         programs: facts.programs,
     };
     let schemas = std::mem::take(&mut scope.schemas);
-    let survey = survey::survey(server, scope, state, &progress).await;
+    let survey = survey::survey(server, scope, state, (facts.id(), shards), &progress).await;
     let (survey, ended) = match survey {
         Ok(survey) => (Some(survey), Ok(())),
         Err(error) => (None, Err(error)),
@@ -217,7 +232,11 @@ fn source_checks(
             schemas,
             context,
         ));
-        results.add(checks::connections::dump(facts, args.common.workers));
+        results.add(checks::connections::dump(facts, args.processes()));
+    }
+    if args.require_primary_key {
+        let without = &survey.without_primary;
+        results.add(checks::structure::primary_key(facts.id(), without));
     }
     results.add(checks::privileges::replication(facts, context));
 }
@@ -232,20 +251,14 @@ fn target_checks(
     args: &Args,
 ) {
     results.add(checks::version::target(target));
-    let views = sources.iter().any(|source| !source.dump.no_views);
     let privileges = &target.privileges;
     results.add(checks::privileges::target(
         privileges,
         schemas,
         &job.task.meta_schema,
-        views,
     ));
     let pools: Vec<usize> = sources.iter().map(|source| source.load.pool_size).collect();
-    results.add(checks::connections::load(
-        target,
-        &pools,
-        args.common.workers,
-    ));
+    results.add(checks::connections::load(target, &pools, args.processes()));
 }
 
 /// Whether staging takes what the commit protocol needs.

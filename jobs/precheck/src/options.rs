@@ -3,6 +3,8 @@
 use bytesize::ByteSize;
 use tideway_job::{CommonArgs, JobArgs};
 
+use crate::checks::connections::Processes;
+
 /// Check sources, target and staging before a migration.
 ///
 /// Exit code 0: nothing fails (warnings may be there); 3: something does, and the report says what
@@ -22,6 +24,18 @@ pub struct Args {
     #[arg(long, env = "TIDEWAY_INTO_EXISTING", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub into_existing: bool,
 
+    /// Fail where a table has no primary key (DM's check `primary_key`)
+    #[arg(long, env = "TIDEWAY_REQUIRE_PRIMARY_KEY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub require_primary_key: bool,
+
+    /// Processes that dump a source side by side (`tideway run` knows)
+    #[arg(long, value_name = "N", default_value_t = 1, hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub dump_processes: u32,
+
+    /// Processes that load a source side by side (`tideway run` knows)
+    #[arg(long, value_name = "N", default_value_t = 1, hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub load_processes: u32,
+
     /// Look into the rows of tables up to this size (longest row, zero dates); 0 looks into none
     #[arg(
         long,
@@ -30,6 +44,18 @@ pub struct Args {
         default_value = "64MiB"
     )]
     pub scan_limit: ByteSize,
+}
+
+impl Args {
+    /// How many processes open how many connections.
+    #[must_use]
+    pub fn processes(&self) -> Processes {
+        Processes {
+            connections: self.common.workers,
+            dump: self.dump_processes,
+            load: self.load_processes,
+        }
+    }
 }
 
 impl JobArgs for Args {

@@ -15,6 +15,7 @@ use tideway_mysql::schema::{self, Kind, Listing, TableDef, TableName};
 use tideway_mysql::sql;
 
 use crate::checks::charset::{self, TargetText, Uses};
+use crate::checks::shards::{Shape, Shards};
 use crate::checks::structure::{self, Remark};
 use crate::checks::target::Existing;
 use crate::facts::ask;
@@ -190,7 +191,8 @@ impl<'a> TargetState<'a> {
     }
 }
 
-fn folded(target: &ServerInfo, name: &TableName) -> TableName {
+/// A name as the target folds it.
+pub fn folded(target: &ServerInfo, name: &TableName) -> TableName {
     if target.lower_case_table_names == 0 {
         name.clone()
     } else {
@@ -209,6 +211,8 @@ pub struct Survey {
     pub uses: Uses,
     /// Tables that are at the target already.
     pub existing: Vec<Existing>,
+    /// Tables without a primary key.
+    pub without_primary: Vec<TableName>,
 }
 
 struct Look {
@@ -216,6 +220,8 @@ struct Look {
     remarks: Vec<Remark>,
     uses: Uses,
     existing: Option<Existing>,
+    has_primary: bool,
+    shape: Option<Shape>,
 }
 
 /// Looks at every table in scope.
@@ -223,11 +229,13 @@ pub async fn survey(
     server: &Server,
     scope: Scope,
     target: &TargetState<'_>,
+    (source, shards): (&str, &mut Shards),
     progress: &Progress,
 ) -> Result<Survey, JobError> {
+    let meeting = shards.meeting();
     let looks = futures::stream::iter(scope.tables)
         .map(async |(_, table)| {
-            let look = Box::pin(look(server, table, target)).await;
+            let look = Box::pin(look(server, table, target, &meeting)).await;
             progress.unit_done();
             look
         })
@@ -252,6 +260,13 @@ pub async fn survey(
             tables.tables += 1;
         }
         out.existing.extend(look.existing);
+        if !look.has_primary {
+            out.without_primary.push(name.clone());
+        }
+        if let Some(shape) = look.shape {
+            let at = folded(target.server.info(), &look.table.target);
+            shards.add(source, name, &at, shape);
+        }
         out.tables.push(look.table);
     }
     Ok(out)
@@ -261,6 +276,7 @@ async fn look(
     server: &Server,
     mut table: Table,
     target: &TargetState<'_>,
+    meeting: &BTreeSet<TableName>,
 ) -> Result<Option<Look>, JobError> {
     let mut conn = server.conn().await?;
     let Some(def) = schema::read_table(&mut conn, server.info(), &table.name).await? else {
@@ -273,7 +289,8 @@ async fn look(
     drop(conn);
     let mut uses = Uses::new();
     charset::collect(&def, &mut uses);
-    let existing = match target.existing.get(&folded(info, &table.target)) {
+    let at = folded(info, &table.target);
+    let existing = match target.existing.get(&at) {
         Some(name) => at_target(target.server, name, &def).await?,
         None => None,
     };
@@ -282,6 +299,8 @@ async fn look(
         remarks,
         uses,
         existing,
+        has_primary: def.keys.iter().any(|key| key.primary),
+        shape: meeting.contains(&at).then(|| Shape::of(&def)),
     }))
 }
 
@@ -339,8 +358,13 @@ pub fn table_structure(
             "look at block-allow-list, and at what the user may see",
         );
     }
-    if scope.views > 0 && scope.leave_views {
-        check.note(format!("{} views are left out", scope.views));
+    match scope.views {
+        0 => {}
+        n if scope.leave_views => check.note(format!("{n} views are left out")),
+        n => check.warn(
+            format!("{n} views are left out: their definitions are dumped (--no-views=false), none is created"),
+            "make them at the target by hand, after the load",
+        ),
     }
     if scope.others > 0 {
         check.note(format!(
@@ -348,17 +372,7 @@ pub fn table_structure(
             scope.others
         ));
     }
-    let programs = &scope.programs;
-    let counted = [
-        (programs.triggers, "triggers"),
-        (programs.routines, "routines"),
-        (programs.events, "events"),
-    ];
-    let left: Vec<String> = counted
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, what)| format!("{n} {what}"))
-        .collect();
+    let left = scope.programs.named();
     if !left.is_empty() {
         let what = format!("not migrated: {}", left.join(", "));
         check.warn(what, "make them at the target by hand, after the migration");

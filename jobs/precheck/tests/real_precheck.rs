@@ -125,9 +125,11 @@ impl Case {
         let files: Vec<String> = (1..=self.sources.len())
             .map(|n| self.path(&format!("s{n}.yaml")).display().to_string())
             .collect();
-        Command::new(env!("CARGO_BIN_EXE_tideway-precheck"))
-            .arg("--task")
-            .arg(self.path("task.yaml"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tideway-precheck"));
+        if !args.contains(&"--task") {
+            command.arg("--task").arg(self.path("task.yaml"));
+        }
+        command
             .args(["--source", &files.join(","), "--staging"])
             .arg(self.path("staging"))
             .args(args)
@@ -375,6 +377,105 @@ async fn privileges_are_read_truthfully() {
         ],
     )
     .await;
+    case.drop().await;
+}
+
+#[tokio::test]
+async fn tables_that_meet_must_be_alike() {
+    let case = Case::new("shards", &["MYSQL1", "MYSQL2"], "TIDB").await;
+    case.on(
+        "MYSQL1",
+        &[
+            "CREATE TABLE {db}.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)",
+            "CREATE TABLE {db}.one (id INT PRIMARY KEY)",
+            "CREATE VIEW {db}.w AS SELECT 1",
+        ],
+    )
+    .await;
+    case.on(
+        "MYSQL2",
+        &["CREATE TABLE {db}.t (id INT AUTO_INCREMENT PRIMARY KEY, v BIGINT, late INT)"],
+    )
+    .await;
+    case.task("full", "--consistency none --no-views=false", "");
+    let report = case.json(3, &["--dump-processes", "3", "--load-processes", "4"]);
+    let shards = result(&report, "sharding table consistency check", "");
+    assert_eq!(shards["state"], "fail");
+    assert_eq!(
+        errors(shards).trim(),
+        format!(
+            "\"s2 `{}`.`t`\" \"column `v` is bigint, there int, column `late` is in this one only\"",
+            case.name
+        )
+    );
+    let numbered = result(&report, "sharding table auto-increment check", "");
+    assert_eq!(numbered["state"], "warn");
+    assert_eq!(numbered["errors"].as_array().unwrap().len(), 2);
+    // Views are never created at the target: said, and no privilege asked for.
+    let structure = result(&report, STRUCTURE, "s1");
+    assert!(
+        errors(structure).contains("1 views are left out"),
+        "{structure:#}"
+    );
+    // Each process opens its threads and two more.
+    let dumper = result(&report, "dumper_conn_number_checker", "s1");
+    assert_eq!(dumper["extra"], "18 connections", "{dumper:#}");
+    let loader = result(&report, "loader_conn_number_checker", "");
+    assert_eq!(loader["extra"], "144 connections", "{loader:#}");
+    // A source alone meets nobody.
+    let alone = case.json(0, &["--source-id", "s1"]);
+    assert!(!alone.to_string().contains("sharding table"), "{alone:#}");
+    case.drop().await;
+}
+
+#[tokio::test]
+async fn a_primary_key_is_asked_for_and_a_position_looked_up() {
+    let case = Case::new("position", &["MYSQL1"], "TIDB").await;
+    case.on(
+        "MYSQL1",
+        &[
+            "CREATE TABLE {db}.t (id INT PRIMARY KEY)",
+            "CREATE TABLE {db}.u (id INT NOT NULL UNIQUE)",
+        ],
+    )
+    .await;
+    case.task("full", "--consistency none", "");
+    let report = case.json(0, &[]);
+    assert!(!report.to_string().contains("primary key check"));
+    let report = case.json(3, &["--require-primary-key"]);
+    let said = errors(result(&report, "primary key check", "s1"));
+    assert!(said.contains("u`\" \"has no primary key"), "{said}");
+    assert!(!said.contains("t`\""), "{said}");
+
+    case.task("incremental", "--consistency none", "");
+    let with = |meta: &str| {
+        let task = std::fs::read_to_string(case.path("task.yaml")).unwrap();
+        let task = task.replace(
+            "- {source-id: s1,",
+            &format!("- {{source-id: s1, meta: {{{meta}}},"),
+        );
+        std::fs::write(case.path("other.yaml"), task).unwrap();
+        let other = case.path("other.yaml").display().to_string();
+        let output = case.precheck(&["--output", "json", "--accept-changes", "--task", &other]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        serde_json::from_str::<Value>(&text)
+            .unwrap_or_else(|e| panic!("{e}: {text}\n{}", String::from_utf8_lossy(&output.stderr)))
+    };
+    let logs: Vec<(String, u64, String)> = connect("MYSQL1")
+        .await
+        .query("SHOW BINARY LOGS")
+        .await
+        .unwrap();
+    let (last, ..) = logs.last().unwrap();
+    let report = with(&format!("binlog-name: {last}, binlog-pos: 4"));
+    let position = result(&report, "meta position check", "s1");
+    assert_eq!(position["state"], "success", "{position:#}");
+    let report = with("binlog-name: nowhere.000001, binlog-pos: 4");
+    let said = errors(result(&report, "meta position check", "s1"));
+    assert!(
+        said.contains("the source has no binary log nowhere.000001"),
+        "{said}"
+    );
     case.drop().await;
 }
 

@@ -203,24 +203,13 @@ const TARGET: &[&str] = &[
 ];
 
 /// `target db privilege checker`.
-pub fn target(
-    privileges: &Grants,
-    schemas: &BTreeSet<String>,
-    meta_schema: &str,
-    views: bool,
-) -> CheckResult {
+pub fn target(privileges: &Grants, schemas: &BTreeSet<String>, meta_schema: &str) -> CheckResult {
     let name = "target db privilege checker";
     let desc = "check privileges of target DB";
     let mut check = Check::new("target_privilege", name, desc, "");
     for schema in schemas.iter().map(String::as_str).chain([meta_schema]) {
-        let view: &[&str] = if views && schema != meta_schema {
-            &["CREATE VIEW"]
-        } else {
-            &[]
-        };
         let missing: Vec<&str> = TARGET
             .iter()
-            .chain(view)
             .copied()
             .filter(|privilege| !privileges.has(privilege, Some(schema), None))
             .collect();
@@ -398,15 +387,11 @@ mod tests {
     fn the_target_lists_what_is_missing() {
         let some = granted(&TARGET[..TARGET.len() - 1]);
         let schemas = BTreeSet::from(["shop".to_owned()]);
-        let result = target(&some, &schemas, "dm_meta", false);
+        let result = target(&some, &schemas, "dm_meta");
         assert_eq!(result.state, State::Fail);
         assert_eq!(result.errors[0].short_error, "lacks INDEX on `shop`");
         assert_eq!(result.errors[1].short_error, "lacks INDEX on `dm_meta`");
         let all = granted(TARGET);
-        assert_eq!(
-            target(&all, &schemas, "dm_meta", false).state,
-            State::Success
-        );
-        assert_eq!(target(&all, &schemas, "dm_meta", true).state, State::Fail);
+        assert_eq!(target(&all, &schemas, "dm_meta").state, State::Success);
     }
 }

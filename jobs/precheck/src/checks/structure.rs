@@ -1,10 +1,10 @@
 //! `table structure compatibility check`: what a table's definition means for its migration.
 
 use tideway_mysql::info::{Flavor, Version};
-use tideway_mysql::schema::{ColumnDef, TableDef};
+use tideway_mysql::schema::{ColumnDef, TableDef, TableName};
 use tideway_mysql::types::column_type::ColumnType;
 
-use crate::report::State;
+use crate::report::{Check, CheckResult, State};
 
 /// Name that MySQL gives the column of a generated invisible primary key.
 const GENERATED_KEY: &str = "my_row_id";
@@ -132,6 +132,25 @@ fn column(column: &ColumnDef, flavor: Flavor, version: Version, out: &mut Vec<Re
     }
 }
 
+/// `primary key check`, of the tables that have none.
+pub fn primary_key<'a>(
+    source: &str,
+    without: impl IntoIterator<Item = &'a TableName>,
+) -> CheckResult {
+    let desc = "check whether every table has a primary key";
+    let mut check = Check::new("primary_key", "primary key check", desc, source);
+    for table in without {
+        check.add(
+            State::Fail,
+            "has no primary key",
+            "give it a primary key, leave it out by block-allow-list, or run without \
+             --require-primary-key",
+            &table.to_string(),
+        );
+    }
+    check.finish()
+}
+
 fn has_vector(flavor: Flavor, version: Version) -> bool {
     match flavor {
         Flavor::MySql | Flavor::Aurora => version >= Version::new(9, 0, 0),
@@ -181,7 +200,7 @@ fn tidb_indexes(table: &TableDef, out: &mut Vec<Remark>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tideway_mysql::schema::{ForeignKey, Generated, KeyDef, KeyPart, TableName};
+    use tideway_mysql::schema::{ForeignKey, Generated, KeyDef, KeyPart};
 
     fn column_of(name: &str, raw: &str) -> ColumnDef {
         ColumnDef {
