@@ -1,8 +1,9 @@
-//! `tideway cleanup`: ends a task.
+//! `tideway cleanup`: ends a task; and what `tideway run --remove-meta` does before it runs.
 //!
 //! It removes the task's prefix in staging and the tables that Tideway keeps for it in the target's
 //! meta schema, after it has shown them and was told to go on. It holds the lease `run` while it does
-//! so, so that no `tideway run` works on the task. The lease lies under the prefix itself and goes
+//! so, so that no `tideway run` works on the task, and first stops jobs on this machine that outlived
+//! their runner: they would write what was just removed. The lease lies under the prefix itself and goes
 //! last. Killed in between, it is run again and removes the rest; a task that runs again after half a
 //! cleanup begins from what is left: without staging there is no manifest, and the checkpoint at the
 //! target belongs to the former manifest's hash.
@@ -18,8 +19,8 @@ use tideway_staging::gc::{Removed, remove_prefix};
 use tideway_staging::layout::{TaskKeys, stored_key};
 
 use crate::cli::CleanupArgs;
-use crate::run::lock;
 use crate::run::screen::Screen;
+use crate::run::{lock, orphans, state};
 use crate::{configuration, human, task_files};
 
 /// Ends of the names of the tables that Tideway keeps in the meta schema; the task's name stands
@@ -70,18 +71,8 @@ pub async fn run(args: &CleanupArgs) -> Result<(), JobError> {
         return Ok(());
     }
     println!("task {}:", task.name);
-    println!(
-        "  {} objects ({}) under {}/{}",
-        human::count(found.staged.objects),
-        human::bytes(found.staged.bytes),
-        staging.url().trim_end_matches('/'),
-        keys.root()
-    );
-    for table in &found.tables {
-        println!(
-            "  table {table} at the target {}:{}",
-            target.host, target.port
-        );
+    for line in found.lines(&staging, &keys, &server) {
+        println!("  {line}");
     }
     println!("The migrated tables stay as they are.");
     if args.dry_run {
@@ -92,19 +83,92 @@ pub async fn run(args: &CleanupArgs) -> Result<(), JobError> {
         server.close().await;
         return Err(JobError::config("nothing was removed"));
     }
-    let lock = lock::acquire(&staging, &keys, &Screen::new(false, false)).await?;
-    drop_tables(&server, &found.tables).await?;
+    let screen = Screen::new(false, false);
+    let lock = lock::acquire(&staging, &keys, &screen).await?;
+    stop_orphans(&staging, &keys, &screen).await?;
+    remove(&staging, &keys, &server, &found).await?;
     server.close().await;
-    for folder in staging.list_dirs(&keys.root()).await? {
-        let folder = stored_key(&format!("{}/{folder}", keys.root()));
-        if folder != keys.leases_dir() {
-            remove_prefix(&staging, &folder, false).await?;
-        }
-    }
-    staging.delete(&keys.task()).await?;
     lock.release().await;
     remove_prefix(&staging, &keys.root(), false).await?;
     println!("removed");
+    Ok(())
+}
+
+/// Ends what still works for the task on this machine after its runner was killed. The caller holds
+/// the lease `run`.
+///
+/// # Errors
+/// Staging that cannot be listed; a process that does not end.
+pub(crate) async fn stop_orphans(
+    staging: &Staging,
+    keys: &TaskKeys,
+    screen: &Screen,
+) -> Result<(), JobError> {
+    let ids = state::run_ids(staging, keys).await?;
+    orphans::stop(&ids.into_iter().collect(), screen)
+        .await
+        .map_err(JobError::failed)
+}
+
+/// Forgets what was done of a task before it runs anew, and says what it removes; asks nobody. The
+/// caller holds the lease `run`, which stays.
+///
+/// # Errors
+/// A target or staging that cannot be reached.
+pub(crate) async fn forget(
+    staging: &Staging,
+    keys: &TaskKeys,
+    task: &ResolvedTask,
+    screen: &Screen,
+) -> Result<(), JobError> {
+    let target = endpoint(&task.target, "target".to_owned());
+    let server = Server::connect(&target, Role::Target, 1).await?;
+    let found = find(staging, keys, &server, task).await?;
+    screen.note(&format!("--remove-meta: removing, of task {}:", task.name));
+    for line in found.lines(staging, keys, &server) {
+        screen.note(&format!("  {line}"));
+    }
+    remove(staging, keys, &server, &found).await?;
+    server.close().await;
+    Ok(())
+}
+
+impl Found {
+    /// What there is, for a person.
+    fn lines(&self, staging: &Staging, keys: &TaskKeys, server: &Server) -> Vec<String> {
+        let endpoint = server.endpoint();
+        let mut lines = vec![format!(
+            "{} objects ({}) under {}/{}",
+            human::count(self.staged.objects),
+            human::bytes(self.staged.bytes),
+            staging.url().trim_end_matches('/'),
+            keys.root()
+        )];
+        lines.extend(self.tables.iter().map(|table| {
+            format!(
+                "table {table} at the target {}:{}",
+                endpoint.host, endpoint.port
+            )
+        }));
+        lines
+    }
+}
+
+/// Removes all but the leases.
+async fn remove(
+    staging: &Staging,
+    keys: &TaskKeys,
+    server: &Server,
+    found: &Found,
+) -> Result<(), JobError> {
+    drop_tables(server, &found.tables).await?;
+    for folder in staging.list_dirs(&keys.root()).await? {
+        let folder = stored_key(&format!("{}/{folder}", keys.root()));
+        if folder != keys.leases_dir() {
+            remove_prefix(staging, &folder, false).await?;
+        }
+    }
+    staging.delete(&keys.task()).await?;
     Ok(())
 }
 

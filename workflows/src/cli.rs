@@ -118,6 +118,11 @@ pub struct RunArgs {
     #[arg(long)]
     pub accept_changes: bool,
 
+    /// Begin anew: first remove the task's prefix in staging and its meta tables at the target, as
+    /// `tideway cleanup --yes` does. The migrated tables stay: empty them, or load --into-existing
+    #[arg(long)]
+    pub remove_meta: bool,
+
     /// Folder for the logs of the jobs
     #[arg(
         long,

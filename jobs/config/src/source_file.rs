@@ -63,7 +63,7 @@ section! {
         "port" => port: Option<u16> = None;
         /// User.
         "user" => user: String = "root".into();
-        /// Password in one of the forms of [`crate::password`].
+        /// Password, in one of the forms named above.
         "password" => password: Secret = Secret::default();
         /// Largest packet to send.
         "max-allowed-packet" => max_allowed_packet: Option<u64> = None;

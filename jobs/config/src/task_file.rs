@@ -223,7 +223,7 @@ section! {
         /// Schema of the checkpoints.
         "meta-schema" => meta_schema: String = "dm_meta".into();
         /// Forget the old checkpoints.
-        "remove-meta" => remove_meta: bool = false, no effect "has no effect: run `tideway cleanup`, or give --remove-meta";
+        "remove-meta" => remove_meta: bool = false, no effect "has no effect: run `tideway cleanup`, or `tideway run --remove-meta`";
         /// DM's heartbeat.
         "enable-heartbeat" => enable_heartbeat: bool = false, no effect "has no effect: DM deprecated it";
         /// Seconds between heartbeats.

@@ -10,7 +10,7 @@ mod live;
 pub(crate) mod lock;
 mod log_line;
 mod meter;
-mod orphans;
+pub(crate) mod orphans;
 mod plan;
 mod process;
 mod retry;
@@ -32,6 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::cleanup;
 use crate::cli::RunArgs;
 use crate::configuration::{self, Configuration};
 use crate::task_files::{self, TaskFiles};
@@ -43,7 +44,7 @@ use log_line::Level;
 use plan::{Action, Decision};
 use runner::{Outcome, Request, Runner};
 use screen::Screen;
-use stage::Shared;
+use stage::{Processes, Shared};
 use state::RunDoc;
 
 /// Runs a workflow and returns the exit code of the whole.
@@ -72,10 +73,10 @@ pub async fn run(args: &RunArgs) -> Result<u8, JobError> {
     // From here on a signal stops in order.
     listen(&requests.0)?;
     let lock = lock::acquire(&staging, &keys, &screen).await?;
-    let ids = state::run_ids(&staging, &keys).await?;
-    orphans::stop(&ids.into_iter().collect(), &screen)
-        .await
-        .map_err(JobError::failed)?;
+    cleanup::stop_orphans(&staging, &keys, &screen).await?;
+    if args.remove_meta {
+        cleanup::forget(&staging, &keys, &task, &screen).await?;
+    }
 
     let former = state::last_run(&staging, &keys, Some(&workflow.name)).await?;
     let sources: Vec<String> = task
@@ -119,6 +120,7 @@ pub async fn run(args: &RunArgs) -> Result<u8, JobError> {
             staging: files.staging,
             mode: workflow.mode,
             accept_changes: args.accept_changes,
+            processes: Processes::of(&workflow),
             jobs,
             logs,
             screen,

@@ -92,16 +92,24 @@ pub enum Error {
     },
 }
 
-/// Runs a process to its end; `line` sees each line of its standard error.
+/// Runs a process to its end; `line` sees each line of its standard error. A log that can be written
+/// no more (the disk is full) does not end it: `warn` hears of it once, and the lines go on.
 ///
 /// # Errors
-/// When it cannot be started or its logs cannot be written.
+/// When it cannot be started or its logs cannot be opened.
 pub async fn run(
     spec: &Spec,
     mut wanted: watch::Receiver<Wanted>,
-    mut line: impl FnMut(&str),
+    line: impl FnMut(&str),
+    warn: impl FnMut(&Error),
 ) -> Result<Ending, Error> {
-    let mut log = append(&spec.log)?;
+    let mut log = Log {
+        file: append(&spec.log)?,
+        path: &spec.log,
+        failed: false,
+        line,
+        warn,
+    };
     let out = append(&spec.out)?;
     let mut command = Command::new(&spec.program);
     command
@@ -128,7 +136,7 @@ pub async fn run(
         tokio::select! {
             read = lines.next(), if lines.is_open() => {
                 if let Some(raw) = read {
-                    keep(&mut log, spec, raw, &mut line)?;
+                    log.keep(raw);
                 }
             }
             status = child.wait() => break status,
@@ -145,13 +153,11 @@ pub async fn run(
     };
     let drain = async {
         while let Some(raw) = lines.next().await {
-            keep(&mut log, spec, raw, &mut line)?;
+            log.keep(raw);
         }
-        Ok(())
     };
-    match tokio::time::timeout(DRAIN, drain).await {
-        Ok(drained) => drained?,
-        Err(_) => tracing::debug!("{}: its output is still held open", spec.program.display()),
+    if tokio::time::timeout(DRAIN, drain).await.is_err() {
+        tracing::debug!("{}: its output is still held open", spec.program.display());
     }
     status.map(Ending::of).map_err(|source| Error::Wait {
         program: spec.program.clone(),
@@ -182,15 +188,31 @@ fn append(path: &Path) -> Result<File, Error> {
         })
 }
 
-fn keep(log: &mut File, spec: &Spec, raw: &[u8], line: &mut impl FnMut(&str)) -> Result<(), Error> {
-    log.write_all(raw)
-        .and_then(|()| log.write_all(b"\n"))
-        .map_err(|source| Error::Log {
-            path: spec.log.clone(),
-            source,
-        })?;
-    line(&String::from_utf8_lossy(raw));
-    Ok(())
+/// Where the lines of a process go.
+struct Log<'a, L, W> {
+    file: File,
+    path: &'a Path,
+    failed: bool,
+    line: L,
+    warn: W,
+}
+
+impl<L: FnMut(&str), W: FnMut(&Error)> Log<'_, L, W> {
+    fn keep(&mut self, raw: &[u8]) {
+        let written = self
+            .file
+            .write_all(raw)
+            .and_then(|()| self.file.write_all(b"\n"));
+        if let Err(source) = written
+            && !std::mem::replace(&mut self.failed, true)
+        {
+            (self.warn)(&Error::Log {
+                path: self.path.to_owned(),
+                source,
+            });
+        }
+        (self.line)(&String::from_utf8_lossy(raw));
+    }
 }
 
 /// Lines of a stream, each cut at [`LINE_LIMIT`]. A call of [`Lines::next`] that is dropped loses
@@ -245,6 +267,32 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_full_log_disk_ends_no_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = Spec {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), "echo one >&2; echo two >&2; exit 0".into()],
+            attempt: 1,
+            log: "/dev/full".into(),
+            out: folder.path().join("out"),
+        };
+        let (_send, wanted) = watch::channel(Wanted::Run);
+        let (mut lines, mut warnings) = (Vec::new(), Vec::new());
+        let ending = run(
+            &spec,
+            wanted,
+            |line| lines.push(line.to_owned()),
+            |error| warnings.push(error.to_string()),
+        )
+        .await
+        .unwrap();
+        assert!(ending.is_done(), "{ending}");
+        assert_eq!(lines, ["one", "two"]);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("/dev/full"), "{warnings:?}");
+    }
 
     #[tokio::test]
     async fn lines_are_cut_not_hoarded() {

@@ -177,19 +177,7 @@ impl Runner {
     fn start(&mut self, stage: Stage, events: mpsc::UnboundedSender<Event>) {
         let lanes = lanes(&stage, &self.run.sources);
         let (send, wanted) = watch::channel(Wanted::Run);
-        let mut done = Vec::new();
         if let Some(doc) = self.run.stage_mut(&stage.name) {
-            let finished = |unit: &&super::plan::Unit| {
-                doc.units
-                    .iter()
-                    .any(|doc| unit.is(doc) && doc.state == State::Done)
-            };
-            done = lanes
-                .iter()
-                .flat_map(|lane| lane.steps.iter().flatten())
-                .filter(finished)
-                .cloned()
-                .collect();
             doc.state = State::Running;
             doc.started_at = Some(Utc::now());
             doc.finished_at = None;
@@ -210,14 +198,7 @@ impl Runner {
         );
         self.started.push(stage.name.clone());
         let shared = Arc::clone(&self.shared);
-        tokio::spawn(stage::run(
-            shared,
-            Arc::new(stage),
-            lanes,
-            done,
-            wanted,
-            events,
-        ));
+        tokio::spawn(stage::run(shared, Arc::new(stage), lanes, wanted, events));
     }
 
     /// Tells running stages to stop or finish, as the phase asks for.

@@ -20,7 +20,7 @@ use super::process::Wanted;
 use super::screen::Screen;
 use super::state::State;
 use super::tries::Process;
-use crate::workflow::{Mode, Stage};
+use crate::workflow::{JobKind, Mode, Stage, Workflow};
 
 /// What all stages of a run share.
 pub struct Shared {
@@ -36,6 +36,8 @@ pub struct Shared {
     pub mode: Option<Mode>,
     /// A changed task is accepted.
     pub accept_changes: bool,
+    /// How many processes dump and load, for precheck.
+    pub processes: Processes,
     /// Folder of the jobs' executables.
     pub jobs: PathBuf,
     /// Folder of the logs.
@@ -46,6 +48,30 @@ pub struct Shared {
     pub live: Arc<Live>,
     /// Warnings that were shown: each job warns of the same task file.
     pub said: Mutex<BTreeSet<String>>,
+}
+
+/// How many processes of a source dump and load: each opens connections of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Processes {
+    /// Those that dump.
+    pub dump: u32,
+    /// Those that load.
+    pub load: u32,
+}
+
+impl Processes {
+    /// Those of the workflow's largest stages.
+    #[must_use]
+    pub fn of(workflow: &Workflow) -> Self {
+        let most = |job: JobKind| {
+            let stages = workflow.stages.iter().filter(|stage| stage.job == job);
+            stages.map(|stage| stage.workers).max().unwrap_or(1)
+        };
+        Self {
+            dump: most(JobKind::Dump),
+            load: most(JobKind::Load),
+        }
+    }
 }
 
 /// How many different warnings are remembered.
@@ -136,22 +162,20 @@ impl UnitEnd {
     }
 }
 
-/// Runs a stage to its end. `done` are the processes that a former run finished.
+/// Runs a stage to its end.
 pub async fn run(
     shared: Arc<Shared>,
     stage: Arc<Stage>,
     lanes: Vec<Lane>,
-    done: Vec<Unit>,
     wanted: watch::Receiver<Wanted>,
     events: mpsc::UnboundedSender<Event>,
 ) {
-    let done = Arc::new(done);
     let mut running = JoinSet::new();
     for lane in lanes {
-        let (shared, stage, done) = (Arc::clone(&shared), Arc::clone(&stage), Arc::clone(&done));
+        let (shared, stage) = (Arc::clone(&shared), Arc::clone(&stage));
         let (wanted, events) = (wanted.clone(), events.clone());
         running.spawn(async move {
-            let end = run_lane(&shared, &stage, &lane, &done, &wanted, &events).await;
+            let end = run_lane(&shared, &stage, &lane, &wanted, &events).await;
             let source = lane.source.as_deref();
             shared.live.lane_ended(&stage, source, end.state()).await;
             end
@@ -169,13 +193,12 @@ async fn run_lane(
     shared: &Arc<Shared>,
     stage: &Arc<Stage>,
     lane: &Lane,
-    done: &[Unit],
     wanted: &watch::Receiver<Wanted>,
     events: &mpsc::UnboundedSender<Event>,
 ) -> UnitEnd {
     for step in &lane.steps {
         let mut running = JoinSet::new();
-        for unit in step.iter().filter(|unit| !done.contains(unit)) {
+        for unit in step {
             let process = Process {
                 shared: Arc::clone(shared),
                 stage: Arc::clone(stage),

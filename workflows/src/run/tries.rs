@@ -17,7 +17,7 @@ use super::process::{self, Spec, Wanted};
 use super::retry::Ending;
 use super::stage::{Event, Shared, UnitEnd};
 use crate::human;
-use crate::workflow::Stage;
+use crate::workflow::{JobKind, Stage};
 
 /// How many of the last lines are shown when a process fails.
 const LAST_WORDS: usize = 5;
@@ -80,13 +80,21 @@ impl Process {
         let spec = self.spec(attempt);
         let printed = std::fs::metadata(&spec.out).map_or(0, |out| out.len());
         let mut last = LastWords::default();
-        let ended = process::run(&spec, self.wanted.clone(), |line| {
-            let line = log_line::read(line);
-            last.keep(line.level, &line.text);
-            if shared.shows(&line) {
-                shared.screen.say(line.level, &who, &line.text);
-            }
-        })
+        let ended = process::run(
+            &spec,
+            self.wanted.clone(),
+            |line| {
+                let line = log_line::read(line);
+                last.keep(line.level, &line.text);
+                if shared.shows(&line) {
+                    shared.screen.say(line.level, &who, &line.text);
+                }
+            },
+            |error| {
+                let text = format!("{error}; the job goes on");
+                shared.screen.say(Level::Warn, &who, &text);
+            },
+        )
         .await;
         shared.screen.show_output(&spec.out, printed);
         let ending = match ended {
@@ -205,6 +213,10 @@ fn arguments(shared: &Shared, stage: &Stage, unit: &Unit) -> Vec<String> {
     flag("worker-count", &unit.workers.to_string());
     if let Some(mode) = shared.mode {
         flag("task-mode", mode.name());
+    }
+    if stage.job == JobKind::Precheck {
+        flag("dump-processes", &shared.processes.dump.to_string());
+        flag("load-processes", &shared.processes.load.to_string());
     }
     flag("run-id", &shared.run_id);
     flag("log-format", "json");

@@ -408,6 +408,7 @@ fn reserved(name: &str) -> Option<&'static str> {
         }
         "task-mode" => Some("write `mode:` at the top of the workflow file"),
         "worker-count" => Some("write `workers:` beside `job:`"),
+        "dump-processes" | "load-processes" => Some("write `workers:` at the dump and load stages"),
         "source-id" | "worker-index" | "run-id" | "log-format" | "output" | "metrics-addr" => {
             Some("`tideway run` sets it for each process")
         }
