@@ -10,7 +10,7 @@
 //! 1. [`start`] — where the binlog begins is fixed once and for all.
 //! 2. [`plan`] — tables, definitions (each with its position S_t) and chunk boundaries are fixed;
 //!    every row of a table, now or later, lies in exactly one chunk's range.
-//! 3. [`run`] — each chunk is either committed (its marker exists, and names complete data by size
+//! 3. [`mod@run`] — each chunk is either committed (its marker exists, and names complete data by size
 //!    and checksums) or does not exist. A rerun reads only what has no marker.
 //! 4. [`finish`] — the manifest exists only when every chunk is committed and every other object is
 //!    gone. Other jobs wait for it.

@@ -21,7 +21,7 @@ pub struct ChunkId {
     pub table: usize,
     /// The chunk's number within the table.
     pub number: u32,
-    /// By which chunks are dealt to workers; see [`unit`].
+    /// By which chunks are dealt to workers; see [`unit()`].
     pub unit: u64,
     /// Key of its marker.
     pub marker: Path,
