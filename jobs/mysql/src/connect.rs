@@ -1,6 +1,6 @@
 //! A server that we are connected to: [`Server`], a pool of sessions that keep values exact.
 //!
-//! Every session comes set up as [`session`](crate::session) describes, also after the pool reset
+//! Every session comes set up as [`session`] describes, also after the pool reset
 //! it. Three traps of the driver are closed here:
 //!
 //! - it knows no time-outs: making a connection, and each statement run through [`within`], is
