@@ -15,6 +15,7 @@ where
     F: FnOnce(A) -> R,
     R: Future<Output = Result<(), JobError>>,
 {
+    crate::allocator::return_large_blocks();
     // clap prints usage and version itself: code 0 for help, 2 for wrong usage.
     let args = A::parse();
     logging::start(args.common().log_format);

@@ -9,6 +9,7 @@
 //! A job holds no state that outlives it: what the next run needs is in staging or in the target's
 //! `meta-schema`, so killing a job between any two lines of this crate loses nothing.
 
+pub mod allocator;
 pub mod args;
 pub mod budget;
 pub mod endpoint;
