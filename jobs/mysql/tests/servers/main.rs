@@ -3,6 +3,7 @@
 //! `TIDEWAY_TEST_ALLOW_SKIP=1` says that this is meant.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod binlog;
 mod connecting;
 mod definitions;
 mod keys;
