@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
+use sha2::{Digest as _, Sha256};
 
 /// Implemented by each job's own argument struct, so that [`crate::main`] can set up logging
 /// before the job runs.
@@ -146,10 +147,30 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Whether the n-th unit of work (a running number over all tables) is this worker's.
+    /// Whether a unit of work is this worker's, by a running number or by [`Worker::unit`].
     #[must_use]
     pub fn owns(&self, unit: u64) -> bool {
         unit % u64::from(self.count) == u64::from(self.index)
+    }
+
+    /// The number by which part `number` of a table is dealt.
+    ///
+    /// It depends on the table's name and the part's number alone: a table that is planned anew, or
+    /// comes, or goes, or is not seen by every process, moves no part of another from one worker to
+    /// another, so none is left over. Within a table the parts go round, and where they begin is spread
+    /// by a hash.
+    #[must_use]
+    pub fn unit(db: &str, table: &str, number: u64) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(db.as_bytes());
+        hash.update([0]);
+        hash.update(table.as_bytes());
+        let begin = hash
+            .finalize()
+            .iter()
+            .take(4)
+            .fold(0, |begin, byte| begin << 8 | u64::from(*byte));
+        begin + number
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use futures::TryStreamExt;
-use sha2::{Digest, Sha256};
+use tideway_job::Worker;
 use tideway_staging::Path;
 use tideway_staging::document::{EffectivePlan, TablePlan};
 
@@ -21,7 +21,7 @@ pub struct ChunkId {
     pub table: usize,
     /// The chunk's number within the table.
     pub number: u32,
-    /// By which chunks are dealt to workers; see [`unit()`].
+    /// By which it is dealt to a worker; see [`Worker::unit`].
     pub unit: u64,
     /// Key of its marker.
     pub marker: Path,
@@ -44,23 +44,8 @@ pub fn all(source: &Source, plan: &EffectivePlan) -> Vec<ChunkId> {
     chunks
 }
 
-/// The number by which a chunk is dealt to a worker.
-///
-/// It depends on the table's name and the chunk's number alone: another table that is planned anew,
-/// or comes, or goes, moves no chunk from one worker to another, so none is left over. Within a table
-/// the chunks go round, and where they begin is spread by a hash.
-#[must_use]
-pub fn unit(table: &TablePlan, number: u32) -> u64 {
-    let mut hash = Sha256::new();
-    hash.update(table.db.as_bytes());
-    hash.update([0]);
-    hash.update(table.table.as_bytes());
-    let begin = hash
-        .finalize()
-        .iter()
-        .take(4)
-        .fold(0, |begin, byte| begin << 8 | u64::from(*byte));
-    begin + u64::from(number)
+fn unit(table: &TablePlan, number: u32) -> u64 {
+    Worker::unit(&table.db, &table.table, u64::from(number))
 }
 
 /// Key of a chunk's marker.

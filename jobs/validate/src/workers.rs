@@ -85,15 +85,9 @@ pub async fn run(
     Ok(sums.take())
 }
 
-/// By which a range is dealt to a process: a table's name and the number of the range in it. Every
-/// process finds the same, also when one of them sees a table that another did not see yet.
+/// By which a range is dealt to a process; see [`Worker::unit`].
 pub fn unit_number(job: &TableJob, range: usize) -> u64 {
-    // FNV-1a.
-    let name = format!("{}\0{}", job.target.schema, job.target.table);
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash >> 8) + range as u64
+    Worker::unit(&job.target.schema, &job.target.table, range as u64)
 }
 
 /// What was found so far, one sum for each table. Each range is added as soon as it is compared, and
