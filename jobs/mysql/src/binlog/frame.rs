@@ -16,8 +16,8 @@ const MAGIC_ENCRYPTED: [u8; 4] = *b"\xfdbin";
 
 /// The checksum behind an event's body.
 const CHECKSUM: usize = 4;
-/// Where the flags lie in a header.
-const FLAGS: std::ops::Range<usize> = 17..19;
+/// Where the flags begin, which end a header.
+const FLAGS: usize = 17;
 
 /// How many kinds of events the last servers without checksums had, and some.
 const OLD_KINDS: usize = 32;
@@ -185,7 +185,7 @@ impl<R: Read> Frames<R> {
             return Err(Error::NoDescription { offset, kind });
         }
         if header.kind == Kind::FORMAT_DESCRIPTION {
-            self.format = describe(&mut event)?;
+            (self.format, event.checksum) = describe(&event)?;
         } else if self.format.checksums {
             event.checksum = CHECKSUM;
         }
@@ -212,24 +212,22 @@ fn verify(event: &Event, checksums: bool) -> Result<()> {
     if !checksums {
         return Ok(());
     }
-    let Some((covered, written)) = event.bytes.split_last_chunk::<CHECKSUM>() else {
+    let split = event.bytes.split_last_chunk::<CHECKSUM>();
+    let Some((covered, written)) = split.filter(|(covered, _)| covered.len() >= HEADER) else {
         return Err(event.broken("it has no room for its checksum"));
     };
-    if covered.len() < HEADER {
-        return Err(event.broken("it has no room for its checksum"));
-    }
     let written = u32::from_le_bytes(*written);
+    let (head, body) = covered.split_at(HEADER);
+    let (head, flags) = head.split_at(FLAGS);
     let mut hasher = crc32fast::Hasher::new();
-    if event.header.kind == Kind::FORMAT_DESCRIPTION && event.header.flags & FLAG_IN_USE != 0 {
-        // Set and cleared in the file without a new checksum.
-        let mut copy = covered.to_vec();
-        if let Some(flags) = copy.get_mut(FLAGS) {
-            flags.copy_from_slice(&(event.header.flags & !FLAG_IN_USE).to_le_bytes());
-        }
-        hasher.update(&copy);
+    hasher.update(head);
+    if event.header.kind == Kind::FORMAT_DESCRIPTION {
+        // This one is set and cleared in the file without a new checksum.
+        hasher.update(&(event.header.flags & !FLAG_IN_USE).to_le_bytes());
     } else {
-        hasher.update(covered);
+        hasher.update(flags);
     }
+    hasher.update(body);
     let found = hasher.finalize();
     if found == written {
         return Ok(());
@@ -241,63 +239,61 @@ fn verify(event: &Event, checksums: bool) -> Result<()> {
     })
 }
 
-/// Reads a format description and where its own checksum begins.
-fn describe(event: &mut Event) -> Result<Format> {
+/// Reads a format description, and how many bytes of checksum it ends with itself.
+fn describe(event: &Event) -> Result<(Format, usize)> {
     let offset = event.offset;
-    let format = {
-        let body = event.bytes.get(HEADER..).unwrap_or_default();
-        let mut cursor = Cursor::new(body);
-        let mut read = || -> super::cursor::Read<_> {
-            let version = cursor.u16()?;
-            let name: [u8; 50] = cursor.array()?;
-            let _created = cursor.u32()?;
-            let header = cursor.u8()?;
-            Ok((version, name, header))
-        };
-        let (version, name, header) = read().map_err(|broken| event.broken(broken.0))?;
-        if version != 4 {
-            return Err(Error::OldVersion { offset, version });
-        }
-        if usize::from(header) != HEADER {
-            return Err(event.broken(format!("it says that headers have {header} bytes")));
-        }
-        let end = name
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(name.len());
-        let server_version = String::from_utf8_lossy(&name[..end]).into_owned();
-        let mut lengths = cursor.rest();
-        let mut checksums = false;
-        if knows_checksums(&server_version) {
-            // The lengths, the algorithm, and four bytes of checksum whatever the algorithm.
-            let split = lengths.len().checked_sub(1 + CHECKSUM);
-            let Some((before, behind)) = split.and_then(|at| lengths.split_at_checked(at)) else {
-                return Err(event.broken("it ends before its checksum"));
-            };
-            lengths = before;
-            checksums = match behind.first() {
-                Some(0) => false,
-                Some(1) => true,
-                other => {
-                    return Err(Error::UnknownChecksum {
-                        offset,
-                        algorithm: other.copied().unwrap_or_default(),
-                    });
-                }
-            };
-            event.checksum = CHECKSUM;
-        } else if lengths.len() > OLD_KINDS {
-            // Without this a damaged version would turn the checksums off unseen.
-            let what = format!("server version {server_version:?} does not have so many kinds");
-            return Err(event.broken(what));
-        }
-        Format {
-            server_version,
-            checksums,
-            post_header: lengths.to_vec(),
-        }
+    let body = event.bytes.get(HEADER..).unwrap_or_default();
+    let mut cursor = Cursor::new(body);
+    let mut read = || -> super::cursor::Read<_> {
+        let version = cursor.u16()?;
+        let name: [u8; 50] = cursor.array()?;
+        let _created = cursor.u32()?;
+        let header = cursor.u8()?;
+        Ok((version, name, header))
     };
-    Ok(format)
+    let (version, name, header) = read().map_err(|broken| event.broken(broken.0))?;
+    if version != 4 {
+        return Err(Error::OldVersion { offset, version });
+    }
+    if usize::from(header) != HEADER {
+        return Err(event.broken(format!("it says that headers have {header} bytes")));
+    }
+    let end = name
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(name.len());
+    let server_version = String::from_utf8_lossy(&name[..end]).into_owned();
+    let mut lengths = cursor.rest();
+    let (mut checksums, mut own) = (false, 0);
+    if knows_checksums(&server_version) {
+        // The lengths, the algorithm, and four bytes of checksum whatever the algorithm.
+        let split = lengths.len().checked_sub(1 + CHECKSUM);
+        let Some((before, behind)) = split.and_then(|at| lengths.split_at_checked(at)) else {
+            return Err(event.broken("it ends before its checksum"));
+        };
+        lengths = before;
+        checksums = match behind.first() {
+            Some(0) => false,
+            Some(1) => true,
+            other => {
+                return Err(Error::UnknownChecksum {
+                    offset,
+                    algorithm: other.copied().unwrap_or_default(),
+                });
+            }
+        };
+        own = CHECKSUM;
+    } else if lengths.len() > OLD_KINDS {
+        // Without this a damaged version would turn the checksums off unseen.
+        let what = format!("server version {server_version:?} does not have so many kinds");
+        return Err(event.broken(what));
+    }
+    let format = Format {
+        server_version,
+        checksums,
+        post_header: lengths.to_vec(),
+    };
+    Ok((format, own))
 }
 
 /// Whether a server of this version writes the checksum algorithm into its format description: MySQL

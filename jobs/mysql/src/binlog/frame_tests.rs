@@ -13,7 +13,7 @@ fn event(kind: Kind, flags: u16, body: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(&(flags & !FLAG_IN_USE).to_le_bytes());
     bytes.extend_from_slice(body);
     let crc = crc32fast::hash(&bytes);
-    bytes[FLAGS].copy_from_slice(&flags.to_le_bytes());
+    bytes[FLAGS..HEADER].copy_from_slice(&flags.to_le_bytes());
     bytes.extend_from_slice(&crc.to_le_bytes());
     bytes
 }

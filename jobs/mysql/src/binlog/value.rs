@@ -169,12 +169,16 @@ fn fraction_bytes(digits: u8) -> usize {
 /// Millionths of a second, from as many bytes as the digits need.
 fn fraction(cursor: &mut Cursor<'_>, digits: u8) -> Read<u32> {
     let bytes = fraction_bytes(digits);
-    let value = cursor.uint_be(bytes)?;
+    micros(cursor.uint_be(bytes)?, bytes)
+}
+
+/// Millionths of a second, from a fraction that lay in so many bytes.
+fn micros(fraction: u64, bytes: usize) -> Read<u32> {
     let micros = match bytes {
         0 => 0,
-        1 => value * 10_000,
-        2 => value * 100,
-        _ => value,
+        1 => fraction * 10_000,
+        2 => fraction * 100,
+        _ => fraction,
     };
     match u32::try_from(micros) {
         Ok(micros @ ..1_000_000) => Ok(micros),
@@ -242,16 +246,7 @@ fn time<'a>(cursor: &mut Cursor<'a>, digits: u8) -> Read<Value<'a>> {
     let offset = 1_u64 << (23 + 8 * bytes);
     let negative = number < offset;
     let mut size = number.abs_diff(offset);
-    let fraction = low(&mut size, 8 * bytes as u32);
-    let micros = match bytes {
-        0 => 0,
-        1 => fraction * 10_000,
-        2 => fraction * 100,
-        _ => fraction,
-    };
-    if micros >= 1_000_000 {
-        return Err(Broken(format!("a second has {micros} millionths")));
-    }
+    let micros = micros(low(&mut size, 8 * bytes as u32), bytes)?;
     let seconds = low(&mut size, 6) as u8;
     let minutes = low(&mut size, 6) as u8;
     Ok(Value::Time {
@@ -259,7 +254,7 @@ fn time<'a>(cursor: &mut Cursor<'a>, digits: u8) -> Read<Value<'a>> {
         hours: low(&mut size, 10) as u16,
         minutes,
         seconds,
-        micros: micros as u32,
+        micros,
     })
 }
 
