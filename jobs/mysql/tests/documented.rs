@@ -7,8 +7,7 @@ use std::path::Path;
 use arrow::datatypes::DataType;
 use tideway_mysql::checksum::{Compare, Side};
 use tideway_mysql::info::Flavor;
-use tideway_mysql::schema::{ColumnDef, Generated};
-use tideway_mysql::types::column_type::ColumnType;
+use tideway_mysql::schema::ColumnDef;
 use tideway_mysql::types::mapping::arrow_type;
 
 const BEGIN: &str = "<!-- begin: made from jobs/mysql/src/types -->\n";
@@ -50,18 +49,7 @@ const TYPES: &[&str] = &[
 ];
 
 fn column(raw: &str) -> ColumnDef {
-    ColumnDef {
-        name: "c".into(),
-        raw_type: raw.into(),
-        ty: ColumnType::parse(raw),
-        nullable: true,
-        charset: None,
-        collation: None,
-        generated: Generated::None,
-        invisible: false,
-        auto_increment: false,
-        default: None,
-    }
+    ColumnDef::new("c", raw)
 }
 
 /// How the Parquet writer stores an Arrow type.

@@ -1,20 +1,11 @@
 //! Tests of keys: values, and predicates against tuple comparison.
 
 use super::*;
-use crate::schema::Generated;
 
 fn column(name: &str, raw: &str) -> ColumnDef {
     ColumnDef {
-        name: name.into(),
-        raw_type: raw.into(),
-        ty: ColumnType::parse(raw),
         nullable: false,
-        charset: None,
-        collation: None,
-        generated: Generated::None,
-        invisible: false,
-        auto_increment: false,
-        default: None,
+        ..ColumnDef::new(name, raw)
     }
 }
 

@@ -57,21 +57,13 @@ fn can_be_cut(ty: &ColumnType) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Generated, KeyPart, TableName};
+    use super::super::{KeyPart, TableName};
     use super::*;
 
     fn column(name: &str, raw: &str) -> ColumnDef {
         ColumnDef {
-            name: name.into(),
-            raw_type: raw.into(),
-            ty: ColumnType::parse(raw),
             nullable: name.starts_with("null"),
-            charset: None,
-            collation: None,
-            generated: Generated::None,
-            invisible: false,
-            auto_increment: false,
-            default: None,
+            ..ColumnDef::new(name, raw)
         }
     }
 

@@ -95,6 +95,26 @@ pub struct ColumnDef {
     pub default: Option<String>,
 }
 
+impl ColumnDef {
+    /// A column of this type that takes NULL and has nothing special.
+    #[must_use]
+    pub fn new(name: impl Into<String>, raw_type: impl Into<String>) -> Self {
+        let raw_type = raw_type.into();
+        Self {
+            name: name.into(),
+            ty: ColumnType::parse(&raw_type),
+            raw_type,
+            nullable: true,
+            charset: None,
+            collation: None,
+            generated: Generated::None,
+            invisible: false,
+            auto_increment: false,
+            default: None,
+        }
+    }
+}
+
 /// Whether and how a column is computed by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

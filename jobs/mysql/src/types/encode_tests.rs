@@ -6,21 +6,9 @@ use mysql_common::row::new_row;
 use mysql_common::value::Value::{self, Bytes, Date, Double, Float, Int, NULL, Time, UInt};
 
 use super::*;
-use crate::schema::Generated;
 
 fn column(name: &str, raw_type: &str) -> ColumnDef {
-    ColumnDef {
-        name: name.to_owned(),
-        raw_type: raw_type.to_owned(),
-        ty: ColumnType::parse(raw_type),
-        nullable: true,
-        charset: None,
-        collation: None,
-        generated: Generated::None,
-        invisible: false,
-        auto_increment: false,
-        default: None,
-    }
+    ColumnDef::new(name, raw_type)
 }
 
 fn row(values: Vec<Value>) -> Row {

@@ -200,20 +200,12 @@ fn tidb_indexes(table: &TableDef, out: &mut Vec<Remark>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tideway_mysql::schema::{ForeignKey, Generated, KeyDef, KeyPart};
+    use tideway_mysql::schema::{ForeignKey, KeyDef, KeyPart};
 
     fn column_of(name: &str, raw: &str) -> ColumnDef {
         ColumnDef {
-            name: name.into(),
-            raw_type: raw.into(),
-            ty: ColumnType::parse(raw),
             nullable: false,
-            charset: None,
-            collation: None,
-            generated: Generated::None,
-            invisible: false,
-            auto_increment: false,
-            default: None,
+            ..ColumnDef::new(name, raw)
         }
     }
 
