@@ -107,15 +107,8 @@ async fn an_altered_table_ends_a_snapshot_dump() {
         ..settings("full", "flush")
     };
     let scenario = filled("snapalter", &settings).await;
-    let child = scenario
-        .command(&["--rate", "3000rows", "--workers", "1"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    while scenario.data_files().is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let child = scenario.start(&["--rate", "3000rows", "--workers", "1"]);
+    scenario.first_rows().await;
     // Tables are read in the order of their names: u comes last.
     scenario
         .sql(&["ALTER TABLE u ADD COLUMN w INT DEFAULT 5"])
@@ -237,15 +230,8 @@ async fn with_myisam(what: &str, consistency: &str) -> Scenario {
 async fn tables_without_transactions_stay_locked_until_they_are_read() {
     for consistency in ["flush", "lock"] {
         let scenario = with_myisam(consistency, consistency).await;
-        let child = scenario
-            .command(&["--rate", "2000rows"])
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        while scenario.data_files().is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let child = scenario.start(&["--rate", "2000rows"]);
+        scenario.first_rows().await;
         // Of a table with transactions nobody waits for the lock; of this one until it is read.
         scenario.sql(&["UPDATE t SET v = 'later'"]).await;
         let read = scenario.markers("zz").await.len();
@@ -320,12 +306,7 @@ async fn another_server_under_the_same_name_is_refused() {
 #[tokio::test]
 async fn with_cdc_the_dump_waits_for_capture_and_reads_keyless_tables_at_a_position() {
     let scenario = filled("cdc", &settings("all", "none")).await;
-    let child = scenario
-        .command(&[])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = scenario.start(&[]);
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(scenario.data_files().is_empty());
     capture(&scenario).await;

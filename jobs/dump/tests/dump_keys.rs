@@ -123,12 +123,7 @@ async fn several_workers_share_the_chunks() {
     let workers: Vec<_> = (0..3)
         .map(|index| {
             let index = index.to_string();
-            scenario
-                .command(&["--worker-index", &index, "--worker-count", "3"])
-                .stdout(std::process::Stdio::piped())
-                .stderr(std::process::Stdio::piped())
-                .spawn()
-                .unwrap()
+            scenario.start(&["--worker-index", &index, "--worker-count", "3"])
         })
         .collect();
     for worker in workers {

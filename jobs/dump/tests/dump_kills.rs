@@ -150,16 +150,9 @@ async fn a_snapshot_does_not_see_what_is_written_meanwhile() {
         ..settings("auto")
     };
     let scenario = filled("writers", &settings).await;
-    let child = scenario
-        .command(&["--rate", "4000rows"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = scenario.start(&["--rate", "4000rows"]);
     // Writes from when the first chunk is there; DDL too, for no lock is held any more.
-    while scenario.data_files().is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    scenario.first_rows().await;
     scenario
         .sql(&[
             "DELETE FROM t WHERE id % 2 = 0",
@@ -175,15 +168,8 @@ async fn a_snapshot_does_not_see_what_is_written_meanwhile() {
 #[tokio::test]
 async fn sigterm_finishes_what_is_in_hand() {
     let scenario = filled("term", &settings("none")).await;
-    let child = scenario
-        .command(&["--rate", "1000rows", "--workers", "1"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    while scenario.data_files().is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let child = scenario.start(&["--rate", "1000rows", "--workers", "1"]);
+    scenario.first_rows().await;
     let killed = std::process::Command::new("kill")
         .arg(child.id().to_string())
         .status()

@@ -26,6 +26,21 @@ async fn target_conn(bench: &Bench) -> mysql_async::Conn {
     bench.target.server().await.conn().await.unwrap()
 }
 
+/// Has the target hold table `t` with these columns before the load comes.
+async fn existing(bench: &Bench, columns: &str) -> mysql_async::Conn {
+    let mut conn = target_conn(bench).await;
+    let name = &bench.name;
+    run(
+        &mut conn,
+        &[
+            &format!("CREATE DATABASE `{name}`"),
+            &format!("CREATE TABLE `{name}`.t ({columns})"),
+        ],
+    )
+    .await;
+    conn
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_dump_it_says_so() {
     let bench = Bench::new("nodump", At::MySql).await;
@@ -95,17 +110,11 @@ async fn an_inexact_dump_does_not_replace_rows_that_were_there() {
         let mut bench = small("mine", target, &["1"]).await;
         bench.exact = false;
         bench.finish().await;
-        let mut conn = target_conn(&bench).await;
+        let mut conn = existing(&bench, "id INT PRIMARY KEY, v VARCHAR(100), en ENUM('a')").await;
         let name = &bench.name;
         run(
             &mut conn,
-            &[
-                &format!("CREATE DATABASE `{name}`"),
-                &format!(
-                    "CREATE TABLE `{name}`.t (id INT PRIMARY KEY, v VARCHAR(100), en ENUM('a'))"
-                ),
-                &format!("INSERT INTO `{name}`.t VALUES (2, 'mine', NULL)"),
-            ],
+            &[&format!("INSERT INTO `{name}`.t VALUES (2, 'mine', NULL)")],
         )
         .await;
         bench
@@ -195,16 +204,8 @@ async fn a_column_that_would_round_values_is_refused() {
     .await;
     bench.dump(&source, "t", &["1"]).await;
     bench.finish().await;
-    let mut conn = target_conn(&bench).await;
+    let mut conn = existing(&bench, "id INT PRIMARY KEY, d FLOAT, at DATETIME(3)").await;
     let name = &bench.name;
-    run(
-        &mut conn,
-        &[
-            &format!("CREATE DATABASE `{name}`"),
-            &format!("CREATE TABLE `{name}`.t (id INT PRIMARY KEY, d FLOAT, at DATETIME(3))"),
-        ],
-    )
-    .await;
     bench.load(&[]).expect(2).says(&[
         "`d` is float and double at the source",
         "`at` is datetime(3) and datetime(6) at the source",
@@ -232,16 +233,7 @@ async fn no_schemas_creates_nothing_and_strict_collations_are_said_to_do_nothing
         "--no-schemas",
         "`collation_compatible: strict` has no effect",
     ]);
-    let mut conn = target_conn(&bench).await;
-    let name = &bench.name;
-    run(
-        &mut conn,
-        &[
-            &format!("CREATE DATABASE `{name}`"),
-            &format!("CREATE TABLE `{name}`.t (id INT PRIMARY KEY, v VARCHAR(100), en ENUM('a'))"),
-        ],
-    )
-    .await;
+    let mut conn = existing(&bench, "id INT PRIMARY KEY, v VARCHAR(100), en ENUM('a')").await;
     bench.load(&[]).expect(0);
     assert_eq!(bench.count(&mut conn, "t").await, 3);
     bench.clean().await;
@@ -252,18 +244,7 @@ async fn a_value_that_does_not_fit_is_named_not_bent() {
     for target in [At::MySql, At::MariaDb, At::TiDb] {
         let bench = small("bent", target, &["1"]).await;
         bench.finish().await;
-        let mut conn = target_conn(&bench).await;
-        let name = &bench.name;
-        run(
-            &mut conn,
-            &[
-                &format!("CREATE DATABASE `{name}`"),
-                &format!(
-                    "CREATE TABLE `{name}`.t (id INT PRIMARY KEY, v VARCHAR(3), en ENUM('a'))"
-                ),
-            ],
-        )
-        .await;
+        let mut conn = existing(&bench, "id INT PRIMARY KEY, v VARCHAR(3), en ENUM('a')").await;
         bench
             .load(&[])
             .expect(2)
@@ -277,15 +258,11 @@ async fn a_value_that_does_not_fit_is_named_not_bent() {
 async fn a_table_that_is_not_ours_is_left_alone() {
     let bench = small("notempty", At::TiDb, &["1"]).await;
     bench.finish().await;
-    let mut conn = target_conn(&bench).await;
+    let mut conn = existing(&bench, "id INT PRIMARY KEY, v VARCHAR(100), en ENUM('a')").await;
     let name = &bench.name;
     run(
         &mut conn,
-        &[
-            &format!("CREATE DATABASE `{name}`"),
-            &format!("CREATE TABLE `{name}`.t (id INT PRIMARY KEY, v VARCHAR(100), en ENUM('a'))"),
-            &format!("INSERT INTO `{name}`.t VALUES (9, 'mine', NULL)"),
-        ],
+        &[&format!("INSERT INTO `{name}`.t VALUES (9, 'mine', NULL)")],
     )
     .await;
     bench.load(&[]).expect(2).says(&["`t`", "--into-existing"]);
@@ -299,16 +276,8 @@ async fn a_table_that_is_not_ours_is_left_alone() {
 async fn a_table_that_lacks_a_column_or_transactions_is_refused() {
     let bench = small("lacks", At::MySql, &["1"]).await;
     bench.finish().await;
-    let mut conn = target_conn(&bench).await;
+    let mut conn = existing(&bench, "id INT PRIMARY KEY, en ENUM('a')").await;
     let name = &bench.name;
-    run(
-        &mut conn,
-        &[
-            &format!("CREATE DATABASE `{name}`"),
-            &format!("CREATE TABLE `{name}`.t (id INT PRIMARY KEY, en ENUM('a'))"),
-        ],
-    )
-    .await;
     bench.load(&[]).expect(2).says(&["lacks the columns `v`"]);
     run(
         &mut conn,

@@ -4,8 +4,9 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
@@ -196,6 +197,22 @@ impl Scenario {
             .args(args)
             .stdin(Stdio::null());
         command
+    }
+
+    /// Starts the binary beside the test; [`Ended::of`] takes its output.
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Waits until a started dump has begun to write rows.
+    pub async fn first_rows(&self) {
+        while self.data_files().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub fn run(&self, args: &[&str]) -> Ended {
