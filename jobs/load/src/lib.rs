@@ -28,7 +28,6 @@ pub mod rows;
 pub mod run;
 pub mod statement;
 pub mod table;
-pub mod translate;
 pub mod units;
 
 use tideway_config::CollationCompatible;

@@ -20,7 +20,7 @@ use crate::checkpoint::{Checkpoint, TableRow, TableState};
 use crate::error::{LoadError, Result};
 use crate::narrow::rounding;
 use crate::table::TableTask;
-use crate::translate::{Target, Translated, translate_table};
+use tideway_mysql::translate::{Target, Translated, translate_table};
 
 /// A target table as it is found.
 #[derive(Clone, Debug, PartialEq, Eq)]

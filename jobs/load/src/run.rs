@@ -25,8 +25,8 @@ use crate::options::Args;
 use crate::prepare::{Preparer, databases};
 use crate::report::{Report, TableReport};
 use crate::table::{Duplicates, TableTask};
-use crate::translate::{Target, translate_database};
 use crate::units::{load_units, units};
+use tideway_mysql::translate::{Target, translate_database};
 
 /// Bytes decoded at a time.
 const BATCH: usize = 1 << 20;

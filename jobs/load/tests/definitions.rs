@@ -5,8 +5,8 @@ mod support;
 
 use mysql_async::prelude::Queryable;
 use support::{At, Bench, run};
-use tideway_load::translate::{Target, translate_table};
 use tideway_mysql::schema::{TableName, read_table};
+use tideway_mysql::translate::{Target, translate_table};
 
 async fn moved(what: &str, from: At, to: At, tables: &[(&str, &str)]) -> (Bench, String) {
     let source = from.server().await;

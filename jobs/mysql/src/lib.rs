@@ -20,6 +20,7 @@ pub mod session;
 pub mod sql;
 mod tls;
 mod tls_probe;
+pub mod translate;
 pub mod types;
 
 pub use connect::{Role, Server, within};

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::info::Flavor;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use tideway_mysql::info::Flavor;
 
 /// The character sets and collations of a target.
 #[derive(Clone, Debug, Default)]

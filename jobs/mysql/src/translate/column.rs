@@ -1,6 +1,6 @@
 //! A column of a `CREATE TABLE` for the target.
 
-use tideway_mysql::schema::ColumnDef;
+use crate::schema::ColumnDef;
 
 use super::collation::bytes_per_character;
 use super::key::NO_CHECKS;

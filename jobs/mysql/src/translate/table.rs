@@ -1,7 +1,7 @@
 //! `CREATE TABLE` for the target.
 
-use tideway_mysql::schema::{TableDef, TableName};
-use tideway_mysql::sql;
+use crate::schema::{TableDef, TableName};
+use crate::sql;
 
 use super::lexer::{Kind, Token, join, tokens};
 use super::{Context, Target, Translated, column, key, options};

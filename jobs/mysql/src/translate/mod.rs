@@ -14,11 +14,11 @@ mod lexer;
 mod options;
 mod table;
 
+use crate::Error;
+use crate::info::Flavor;
+use crate::schema::TableDef;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use tideway_mysql::Error;
-use tideway_mysql::info::Flavor;
-use tideway_mysql::schema::TableDef;
 
 pub use collation::Collations;
 pub use table::translate_table;
@@ -111,10 +111,7 @@ pub fn translate_database(create_sql: &str, name: &str, target: &Target) -> Tran
             collation = value(1);
         }
     }
-    let mut sql = format!(
-        "CREATE DATABASE IF NOT EXISTS {}",
-        tideway_mysql::sql::ident(name)
-    );
+    let mut sql = format!("CREATE DATABASE IF NOT EXISTS {}", crate::sql::ident(name));
     let mut notes = Vec::new();
     if let Some(charset) = charset {
         let from = collation.unwrap_or_else(|| default_collation(&charset));

@@ -1,6 +1,6 @@
 //! Keys and constraints of a `CREATE TABLE` for the target.
 
-use tideway_mysql::sql;
+use crate::sql;
 
 use super::Context;
 use super::column::clear;
