@@ -6,6 +6,7 @@ mod answer;
 pub mod binlog;
 pub mod checksum;
 pub mod connect;
+pub mod ddl;
 pub mod endpoint;
 pub mod error;
 pub mod fence;
