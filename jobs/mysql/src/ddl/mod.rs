@@ -4,8 +4,8 @@
 //! No grammar for Rust knows MySQL's DDL, so nothing here tries to read a whole statement. The
 //! [`lexer`] cuts the text into tokens, [`Statement::parse`] finds the kind, the names and the
 //! places of the names, and [`Statement::rewrite`] replaces just those bytes: what no rule knows
-//! reaches the target as it was written. The model alone reads definitions of columns and keys,
-//! and it says [`NotUnderstood`] rather than guess.
+//! reaches the target as it was written. The [`model`] alone reads definitions of columns and keys,
+//! and it says [`model::NotUnderstood`] rather than guess.
 //!
 //! All of this is pure: nothing here talks to a server or makes anything durable, so a kill at any
 //! point loses nothing but the work of one call.
@@ -18,6 +18,7 @@ mod alter;
 mod cursor;
 mod events;
 pub mod lexer;
+pub mod model;
 mod names;
 mod parse;
 mod rewrite;
@@ -98,8 +99,10 @@ impl Context {
     #[must_use]
     pub fn new(flavor: Flavor, version: Version) -> Self {
         let maria = flavor == Flavor::MariaDb;
-        let collation = if maria {
-            "utf8mb4_general_ci"
+        let collation = if maria && version >= Version::new(11, 6, 0) {
+            "utf8mb4_uca1400_ai_ci"
+        } else if maria {
+            "latin1_swedish_ci"
         } else if version >= Version::new(8, 0, 0) {
             "utf8mb4_0900_ai_ci"
         } else {
