@@ -2,16 +2,20 @@
 //!
 //! Rows of a binlog hold text in the character set of its column; the target gets it as utf8mb4. The
 //! dump has the source convert its text (`SET NAMES utf8mb4`), so what is done here is what the source
-//! does: a byte or a sequence that means no character becomes `?`, each such byte by itself, whatever
-//! follows. Only utf8mb4 columns are not converted by the server, so it sends their damaged bytes as
-//! they are and the dump stops there by name: [`Invalid`] here.
+//! does: a byte that begins no character of the set becomes `?`, and the bytes behind it are read anew.
+//! Two things the server sends as they are, so that the dump gets bytes that are no UTF-8 and stops
+//! there by name: damaged bytes of utf8mb4 columns, which are not converted at all, and surrogates by
+//! themselves, which `ucs2` takes for characters. These are [`Invalid`] here.
 
 use std::borrow::Cow;
 
+mod multi;
+mod multi_tables;
 mod single;
 mod single_tables;
 mod unicode;
 
+pub use multi::Multi;
 pub use single::Single;
 
 /// A character set.
@@ -31,11 +35,13 @@ pub enum Charset {
     Utf16le,
     /// Four bytes a character, big-endian.
     Utf32,
+    /// Several bytes a character.
+    Multi(Multi),
 }
 
-/// Bytes of a utf8mb4 column that are no UTF-8.
+/// Text that the server itself could not send as UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("bytes that are no UTF-8 from byte {at} of {length} on")]
+#[error("text whose bytes mean no character from byte {at} of {length} on")]
 pub struct Invalid {
     /// How many bytes are text.
     pub at: usize,
@@ -56,7 +62,7 @@ impl Charset {
             "utf32" => Self::Utf32,
             _ => match single::find(name) {
                 Some(set) => Self::Single(set),
-                None => return None,
+                None => Self::Multi(Multi::find(name)?),
             },
         })
     }
@@ -65,7 +71,7 @@ impl Charset {
     /// is the same text in UTF-8.
     fn keeps_ascii(self) -> bool {
         match self {
-            Self::Utf8mb4 | Self::Utf8mb3 => true,
+            Self::Utf8mb4 | Self::Utf8mb3 | Self::Multi(_) => true,
             Self::Single(set) => set.ascii,
             Self::Ucs2 | Self::Utf16 | Self::Utf16le | Self::Utf32 => false,
         }
@@ -74,7 +80,7 @@ impl Charset {
     /// The text as UTF-8; borrowed when its bytes are that already.
     ///
     /// # Errors
-    /// [`Invalid`], of utf8mb4 only.
+    /// [`Invalid`] where the server would send what is no UTF-8.
     #[inline]
     pub fn to_utf8(self, bytes: &[u8]) -> Result<Cow<'_, str>, Invalid> {
         match (self, std::str::from_utf8(bytes)) {
@@ -95,15 +101,26 @@ impl Charset {
             _ => {}
         }
         let mut out = String::with_capacity(bytes.len() * 2);
-        match self {
-            Self::Utf8mb4 => {}
+        let read = match self {
+            Self::Utf8mb4 => Ok(()),
             Self::Utf8mb3 => unicode::utf8mb3(bytes, &mut out),
-            Self::Single(set) => set.decode(bytes, &mut out),
             Self::Ucs2 => unicode::ucs2(bytes, &mut out),
             Self::Utf16 => unicode::utf16(bytes, u16::from_be_bytes, &mut out),
             Self::Utf16le => unicode::utf16(bytes, u16::from_le_bytes, &mut out),
             Self::Utf32 => unicode::utf32(bytes, &mut out),
-        }
+            Self::Single(set) => {
+                set.decode(bytes, &mut out);
+                Ok(())
+            }
+            Self::Multi(set) => {
+                set.decode(bytes, &mut out);
+                Ok(())
+            }
+        };
+        read.map_err(|at| Invalid {
+            at,
+            length: bytes.len(),
+        })?;
         Ok(Cow::Owned(out))
     }
 }
@@ -137,8 +154,14 @@ mod tests {
         assert_eq!(text("swe7", b"[a]"), "ÄaÅ");
         assert_eq!(text("ucs2", b"\x00a\x20\xac"), "a€");
         assert_eq!(text("utf16", b"\xd8\x3d\xde\x00"), "😀");
+        assert_eq!(text("utf16", b"\xdc\0\0a"), "?\0?");
         assert_eq!(text("utf16le", b"\x3d\xd8\x00\xde"), "😀");
         assert_eq!(text("utf32", b"\x00\x01\xf6\x00"), "😀");
+        assert_eq!(text("gbk", b"a\xc4\xe3\xbaz\xff"), "a你簔?");
+        assert_eq!(text("sjis", b"\x83\\\xb1|"), "ソｱ|");
+        assert_eq!(text("sjis", b"\x81\x60"), "〜");
+        assert_eq!(text("cp932", b"\x81\x60"), "～");
+        assert_eq!(text("gb18030", b"\x94\x39\xfc\x36\xa6\xd9"), "😀\u{e78d}");
         assert_eq!(text("utf8mb3", "é€".as_bytes()), "é€");
         assert_eq!(text("utf8mb3", b"a\xe9b\xf0\x9f\x98\x80"), "a?b????");
     }
@@ -149,6 +172,8 @@ mod tests {
         assert!(matches!(latin1.to_utf8(b"abc"), Ok(Cow::Borrowed("abc"))));
         let found = Charset::Utf8mb4.to_utf8(b"ab\xff");
         assert_eq!(found, Err(Invalid { at: 2, length: 3 }));
+        let found = Charset::Ucs2.to_utf8(b"\0a\xd8\0\0b");
+        assert_eq!(found, Err(Invalid { at: 2, length: 6 }));
         assert!(Charset::find("klingon").is_none());
     }
 }

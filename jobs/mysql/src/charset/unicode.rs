@@ -1,53 +1,106 @@
-//! The Unicode sets, with `?` for what is damaged, as the server's own conversion has it.
+//! The Unicode sets. Damaged bytes are `?` one by one, and what follows is read anew, as the servers'
+//! conversion does. A surrogate by itself the servers pass on as it is, so that the dump gets bytes
+//! that are no UTF-8: it is an error, with its place.
+
+/// A surrogate by itself at this byte.
+pub(super) type Surrogate = usize;
 
 /// UTF-8 of up to three bytes a character.
-pub(super) fn utf8mb3(mut bytes: &[u8], out: &mut String) {
-    while let Some((&first, rest)) = bytes.split_first() {
-        let length = match first {
-            0..=0x7F => 1,
-            0xC2..=0xDF => 2,
-            0xE0..=0xEF => 3,
-            _ => 0,
+pub(super) fn utf8mb3(bytes: &[u8], out: &mut String) -> Result<(), Surrogate> {
+    decode(bytes, out, |rest| {
+        let length = match *rest {
+            [0..=0x7F, ..] => 1,
+            [0xC2..=0xDF, ..] => 2,
+            [0xED, 0xA0..=0xBF, 0x80..=0xBF, ..] => return Next::Surrogate,
+            [0xE0..=0xEF, ..] => 3,
+            _ => return Next::Damaged,
         };
-        let text = bytes
-            .get(..length)
-            .and_then(|taken| std::str::from_utf8(taken).ok());
+        let text = rest.get(..length).map(std::str::from_utf8);
         match text {
-            Some(text) if length > 0 => {
-                out.push_str(text);
-                bytes = bytes.get(length..).unwrap_or_default();
-            }
-            _ => {
-                out.push('?');
-                bytes = rest;
-            }
+            Some(Ok(text)) => Next::from(text.chars().next(), length),
+            _ => Next::Damaged,
         }
-    }
+    })
 }
 
-/// Two bytes a character, surrogates are none.
-pub(super) fn ucs2(bytes: &[u8], out: &mut String) {
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    for &pair in pairs {
-        out.push(char::from_u32(u16::from_be_bytes(pair).into()).unwrap_or('?'));
-    }
-    out.extend(rest.iter().map(|_| '?'));
+/// Two bytes a character.
+pub(super) fn ucs2(bytes: &[u8], out: &mut String) -> Result<(), Surrogate> {
+    decode(bytes, out, |rest| match *rest {
+        [a, b, ..] => match char::from_u32(u16::from_be_bytes([a, b]).into()) {
+            Some(char) => Next::Char(char, 2),
+            None => Next::Surrogate,
+        },
+        _ => Next::Damaged,
+    })
 }
 
 /// UTF-16 in either order of bytes.
-pub(super) fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, out: &mut String) {
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    for char in char::decode_utf16(pairs.iter().map(|&pair| unit(pair))) {
-        out.push(char.unwrap_or('?'));
-    }
-    out.extend(rest.iter().map(|_| '?'));
+pub(super) fn utf16(
+    bytes: &[u8],
+    unit: fn([u8; 2]) -> u16,
+    out: &mut String,
+) -> Result<(), Surrogate> {
+    decode(bytes, out, |rest| {
+        let Some(&first) = rest.first_chunk() else {
+            return Next::Damaged;
+        };
+        let first = unit(first);
+        if let Some(char) = char::from_u32(first.into()) {
+            return Next::Char(char, 2);
+        }
+        match *rest {
+            [_, _, a, b, ..] => {
+                let pair = [first, unit([a, b])];
+                Next::from(char::decode_utf16(pair).next().and_then(Result::ok), 4)
+            }
+            _ => Next::Damaged,
+        }
+    })
 }
 
 /// Four bytes a character.
-pub(super) fn utf32(bytes: &[u8], out: &mut String) {
-    let (fours, rest) = bytes.as_chunks::<4>();
-    for &four in fours {
-        out.push(char::from_u32(u32::from_be_bytes(four)).unwrap_or('?'));
+pub(super) fn utf32(bytes: &[u8], out: &mut String) -> Result<(), Surrogate> {
+    decode(bytes, out, |rest| {
+        let Some(&four) = rest.first_chunk() else {
+            return Next::Damaged;
+        };
+        match u32::from_be_bytes(four) {
+            0xD800..=0xDFFF => Next::Surrogate,
+            code => Next::from(char::from_u32(code), 4),
+        }
+    })
+}
+
+/// What bytes begin with.
+enum Next {
+    /// A character of so many bytes.
+    Char(char, usize),
+    /// No character of this set.
+    Damaged,
+    /// A surrogate by itself.
+    Surrogate,
+}
+
+impl Next {
+    fn from(char: Option<char>, length: usize) -> Self {
+        char.map_or(Self::Damaged, |char| Self::Char(char, length))
     }
-    out.extend(rest.iter().map(|_| '?'));
+}
+
+fn decode(bytes: &[u8], out: &mut String, next: impl Fn(&[u8]) -> Next) -> Result<(), Surrogate> {
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        at += match next(rest) {
+            Next::Char(char, length) => {
+                out.push(char);
+                length
+            }
+            Next::Damaged => {
+                out.push('?');
+                1
+            }
+            Next::Surrogate => return Err(at),
+        };
+    }
+    Ok(())
 }
