@@ -12,6 +12,7 @@ mod cursor;
 pub mod error;
 pub mod frame;
 pub mod header;
+pub mod json;
 pub mod rows;
 pub mod table_map;
 pub mod value;
