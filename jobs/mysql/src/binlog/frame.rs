@@ -35,7 +35,7 @@ pub struct Format {
 
 impl Format {
     /// Before any format description: no checksums, and post-headers of nobody knows what.
-    fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         Self {
             server_version: String::new(),
             checksums: false,
@@ -71,6 +71,17 @@ impl Event {
         self.bytes
             .get(HEADER..self.bytes.len() - self.checksum)
             .unwrap_or_default()
+    }
+
+    /// An event that was unpacked from another, without a checksum of its own. The offset is the
+    /// other's: that is what can be found in the file.
+    pub(crate) fn bare(offset: u64, header: Header, bytes: Vec<u8>) -> Self {
+        Self {
+            offset,
+            header,
+            bytes,
+            checksum: 0,
+        }
     }
 
     /// An error about its body.
