@@ -11,6 +11,7 @@
 //! <task>/<source>/dump/_tideway/manifest.json
 //! <task>/<source>/load/…
 //! <task>/<source>/binlog/…
+//! <task>/<source>/ddl/<file>-<offset>.json
 //! <task>/<source>/validate/…
 //! <task>/control/<nnnnnnnn>.json
 //! <task>/leases/<name>/<nnnnnnnn>.json
@@ -327,6 +328,22 @@ impl SourceKeys {
     #[must_use]
     pub fn binlog_dir(&self) -> Path {
         key(&format!("{}/binlog", self.root))
+    }
+
+    /// The folder of orders about DDL statements.
+    #[must_use]
+    pub fn ddl_orders_dir(&self) -> Path {
+        key(&format!("{}/ddl", self.root))
+    }
+
+    /// The order about the DDL statement that ends at `pos` of the source's log `file`.
+    #[must_use]
+    pub fn ddl_order(&self, file: &str, pos: u64) -> Path {
+        key(&format!(
+            "{}/ddl/{}-{pos}.json",
+            self.root,
+            encode_name(file)
+        ))
     }
 
     /// The folder of validate's reports.
