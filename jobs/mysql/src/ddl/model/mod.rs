@@ -17,6 +17,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::statement::{CreateTable, DmlKind, Kind, Statement};
 use super::{Context, NameRef, NameRole};
 use crate::schema::{TableDef, TableName};
@@ -41,7 +43,7 @@ pub struct Catalog {
 }
 
 /// The defaults of a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Database {
     /// Default character set of its tables.
     pub charset: String,
@@ -131,6 +133,13 @@ impl Catalog {
     #[must_use]
     pub fn database(&self, name: &str) -> Option<&Database> {
         self.databases.get(&self.folded_schema(name))
+    }
+
+    /// The defaults of all databases, by name.
+    pub fn databases(&self) -> impl Iterator<Item = (&str, &Database)> {
+        self.databases
+            .iter()
+            .map(|(name, database)| (name.as_str(), database))
     }
 
     /// Takes in the defaults of a database.
