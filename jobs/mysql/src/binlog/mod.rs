@@ -13,6 +13,7 @@ pub mod error;
 pub mod frame;
 pub mod header;
 pub mod json;
+pub mod json_diff;
 pub mod rows;
 pub mod table_map;
 pub mod value;

@@ -246,7 +246,7 @@ pub(super) fn damaged(column: &ColumnDef) -> impl FnOnce(String) -> ValueError {
 }
 
 /// In words.
-pub(super) fn kind(value: &Value<'_>) -> &'static str {
+fn kind(value: &Value<'_>) -> &'static str {
     match value {
         Value::Absent => "nothing",
         Value::Null => "NULL",
