@@ -433,3 +433,67 @@ fn base64(bytes: &[u8], out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(document: &[u8]) -> Result<String, String> {
+        let mut out = Vec::new();
+        write_text(document, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    /// `{"a": -1}` as the server keeps it.
+    const OBJECT: &[u8] = b"\x00\x01\x00\x0c\x00\x0b\x00\x01\x00\x05\xff\xffa";
+
+    #[test]
+    fn a_document_is_printed() {
+        assert_eq!(text(OBJECT).unwrap(), r#"{"a": -1}"#);
+        assert_eq!(text(b"").unwrap(), "null");
+        assert_eq!(
+            text(b"\x0c\x06a\"\\\n\x01\x7f").unwrap(),
+            "\"a\\\"\\\\\\n\\u0001\x7f\""
+        );
+        assert_eq!(
+            text(b"\x0f\xfc\x02\x00\xff").unwrap(),
+            r#""base64:type252:AP8=""#
+        );
+    }
+
+    #[test]
+    fn doubles_stay_doubles() {
+        let of = |number: f64| {
+            let mut document = vec![DOUBLE];
+            document.extend(number.to_le_bytes());
+            text(&document)
+        };
+        assert_eq!(of(1.0).unwrap(), "1.0");
+        assert_eq!(of(-0.0).unwrap(), "-0.0");
+        assert_eq!(of(1e14).unwrap(), "100000000000000.0");
+        assert_eq!(of(1e15).unwrap(), "1e15");
+        assert_eq!(of(1.5e-16).unwrap(), "1.5e-16");
+        assert!(of(f64::NAN).is_err());
+    }
+
+    #[test]
+    fn damage_neither_panics_nor_takes_for_ever() {
+        // An array of two values, both of which are the array itself.
+        let itself = b"\x02\x02\x00\x0a\x00\x02\x00\x00\x02\x00\x00";
+        assert!(text(itself).unwrap_err().contains("one upon the other"));
+        for end in 1..OBJECT.len() {
+            assert!(text(&OBJECT[..end]).is_err(), "{end}");
+        }
+        assert!(text(b"\x0c\xff\xff\xff\xff\xffa").is_err());
+        assert!(text(b"\x0c\x01\xff").unwrap_err().contains("UTF-8"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes(bytes in proptest::collection::vec(0_u8.., 0..200), ty in 0_u8..16) {
+            let mut document = vec![ty];
+            document.extend(bytes);
+            let _ = text(&document);
+        }
+    }
+}

@@ -307,3 +307,62 @@ fn change<'a>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    /// `{"a": -1}` as the server keeps it.
+    const OBJECT: &[u8] = b"\x00\x01\x00\x0c\x00\x0b\x00\x01\x00\x05\xff\xffa";
+
+    fn after(differences: &[u8]) -> Result<String, String> {
+        let whole = apply(OBJECT, differences)?;
+        let mut out = Vec::new();
+        json::write_text(&whole, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn differences_are_applied_in_their_order() {
+        assert_eq!(after(b"").unwrap(), r#"{"a": -1}"#);
+        // $.a becomes "x"; $.b is inserted as true; $.a goes.
+        let replace = b"\x00\x03$.a\x03\x0c\x01x";
+        let insert = b"\x01\x03$.b\x02\x04\x01";
+        let remove = b"\x02\x03$.a";
+        assert_eq!(after(replace).unwrap(), r#"{"a": "x"}"#);
+        let all = [&replace[..], insert, remove].concat();
+        assert_eq!(after(&all).unwrap(), r#"{"b": true}"#);
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_an_error() {
+        assert!(after(b"\x02\x03$.z").unwrap_err().contains("nowhere"));
+        assert!(after(b"\x02\x01$").is_err());
+        assert!(after(b"\x07\x03$.a").is_err());
+        assert!(after(b"\x00\x02$[\x02\x04\x01").is_err());
+    }
+
+    #[test]
+    fn paths_are_read() {
+        let member = |name: &str| Step::Member(name.as_bytes().to_vec());
+        assert_eq!(
+            path(br#"$.a[3]."b \"c"[0]"#),
+            Ok(vec![
+                member("a"),
+                Step::Cell(3),
+                member("b \"c"),
+                Step::Cell(0)
+            ])
+        );
+        assert!(path(b"a").is_err() && path(br#"$."a"#).is_err() && path(b"$x").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes(before in proptest::collection::vec(0_u8.., 0..60), differences in proptest::collection::vec(0_u8.., 0..60)) {
+            let _ = apply(&before, &differences);
+            let _ = apply(OBJECT, &differences);
+        }
+    }
+}

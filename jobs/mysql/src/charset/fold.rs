@@ -21,8 +21,9 @@
 //! - [`Fold::Swedish`]: `latin1_swedish_ci`, MySQL's default of old, for which `ü` is `y` and
 //!   `å`, `ä`, `ö` are brackets.
 //!
-//! Every other collation (those with a language: Hungarian takes `ccs` for `cscs`, Danish `aa` for
-//! `å`) is [`Fold::One`]: all texts are one. Texts of binary collations are compared as they are,
+//! Collations with a language change letters (Hungarian takes `ccs` for `cscs`, Danish `aa` for `å`), but
+//! no digits: for them only digits are kept. Every other collation is [`Fold::One`]: all texts are
+//! one. Texts of binary collations are compared as they are,
 //! without spaces at the end.
 
 use std::collections::HashMap;
@@ -41,6 +42,10 @@ pub enum Fold {
     Basic,
     /// As `latin1_swedish_ci` does.
     Swedish,
+    /// As Unicode's collations do, of digits only.
+    UnicodeDigits,
+    /// As the simple collations do, of digits only.
+    BasicDigits,
     /// All texts are one.
     One,
 }
@@ -119,7 +124,13 @@ impl Fold {
             "general" | "unicode" | "general_mysql500" => Self::Basic,
             "unicode_520" | "0900_ai" | "0900_as" | "uca1400_ai" | "uca1400_as"
             | "uca1400_nopad_ai" | "uca1400_nopad_as" => Self::Unicode,
-            _ => Self::One,
+            _ if rest.ends_with("_0900_ai")
+                || rest.ends_with("_0900_as")
+                || rest.starts_with("uca1400_") =>
+            {
+                Self::UnicodeDigits
+            }
+            _ => Self::BasicDigits,
         }
     }
 
@@ -130,6 +141,12 @@ impl Fold {
             (same, other) if same == other => same,
             // Texts that are the same but for spaces at the end have the same form in all.
             (Self::Exact, other) | (other, Self::Exact) => other,
+            (Self::Unicode, Self::UnicodeDigits) | (Self::UnicodeDigits, Self::Unicode) => {
+                Self::UnicodeDigits
+            }
+            (Self::Basic, Self::BasicDigits) | (Self::BasicDigits, Self::Basic) => {
+                Self::BasicDigits
+            }
             _ => Self::One,
         }
     }
@@ -155,6 +172,8 @@ impl Fold {
                     });
                 }
             }
+            Self::UnicodeDigits => digits(text.chars(), out),
+            Self::BasicDigits => digits(text.chars().filter(|&char| char <= '\u{FFFF}'), out),
             Self::Swedish => {
                 for char in text.chars() {
                     match char {
@@ -165,6 +184,16 @@ impl Fold {
                 }
             }
         }
+    }
+}
+
+fn digits(text: impl Iterator<Item = char>, out: &mut Vec<u8>) {
+    for char in text {
+        letters(char, |letter| {
+            if letter.is_ascii_digit() {
+                out.push(letter);
+            }
+        });
     }
 }
 
@@ -219,7 +248,9 @@ mod tests {
             form("latin1_swedish_ci", "my")
         );
         assert_eq!(form("utf8mb4_bin", "aé  "), "aé");
-        assert_eq!(form("utf8mb4_hu_0900_ai_ci", "ccs"), "");
+        assert_eq!(form("utf8mb4_hu_0900_ai_ci", "ccs 𝟏½"), "112");
+        assert_eq!(form("utf8mb4_hungarian_ci", "ccs 𝟏½"), "12");
+        assert_eq!(form("cp1257_lithuanian_ci", "z1"), "");
         assert_eq!(
             form("utf8mb4_german2_ci", "ä"),
             form("utf8mb4_german2_ci", "ae")
@@ -234,6 +265,8 @@ mod tests {
             of("utf8mb4_0900_ai_ci").or(of("utf8mb4_general_ci")),
             Fold::One
         );
+        let language = of("utf8mb4_de_pb_0900_ai_ci");
+        assert_eq!(of("utf8mb4_0900_as_cs").or(language), language);
         assert_eq!(of("ascii_bin").or(of("utf8mb4_0900_bin")), Fold::Exact);
     }
 }

@@ -4,7 +4,8 @@
 //! collations take `a` for `A`, `0.0` is `-0.0`, a JSON `1` is a JSON `1.0`. So texts are compared as
 //! bytes of utf8mb4, and a zero by its sign. What the target stores is what it made of
 //! [`write_literal`](super::write_literal)'s text, so a JSON document is compared with what the same
-//! server prints of the same text.
+//! server prints of the same text. Of `DOUBLE(m,d)` each server rounds in its own way, to doubles that
+//! lie closely beside one another: these count as the same.
 
 use crate::binlog::value::Value;
 use crate::info::Flavor;
@@ -39,8 +40,14 @@ pub fn write_equals(
                 || matches!(value, Value::Double(zero) if *zero == 0.0);
             let minus = matches!(value, Value::Float(zero) if zero.is_sign_negative())
                 || matches!(value, Value::Double(zero) if zero.is_sign_negative());
-            put(&format!("({name} = "));
-            write_literal(column, value, flavor, out)?;
+            if let Some(digits) = decimals(&column.raw_type) {
+                put(&format!("(ABS({name} - "));
+                write_literal(column, value, flavor, out)?;
+                out.extend_from_slice(format!(") < 5e-{}", digits + 1).as_bytes());
+            } else {
+                put(&format!("({name} = "));
+                write_literal(column, value, flavor, out)?;
+            }
             if zero {
                 let is = if minus { "=" } else { "<>" };
                 let sign = format!(" AND LEFT(CAST({name} AS CHAR), 1) {is} '-'");
@@ -103,4 +110,10 @@ pub fn write_equals(
         }
     }
     Ok(())
+}
+
+/// The digits behind the point that a `FLOAT(m,d)` or `DOUBLE(m,d)` has.
+fn decimals(raw_type: &str) -> Option<u8> {
+    let (_, digits) = raw_type.split_once(')')?.0.split_once(',')?;
+    digits.trim().parse().ok()
 }

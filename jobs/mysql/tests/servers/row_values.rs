@@ -806,16 +806,11 @@ async fn character_sets_convert_as_the_server_does() {
                         // MySQL gives NULL for what is damaged.
                         continue;
                     };
-                    // It cuts a character off that is not whole.
-                    if expected.is_empty()
-                        || (on == On::MySql
-                            && set == "gb18030"
-                            && expected.len() == 1
-                            && expected[0] == b'?')
-                    {
-                        continue;
-                    }
                     match charset.to_utf8(code) {
+                        // It cuts a character off that is not whole.
+                        Ok(found)
+                            if on == On::MySql
+                                && found.as_bytes().strip_suffix(b"?") == Some(expected) => {}
                         Ok(found) => assert_eq!(
                             found,
                             String::from_utf8_lossy(expected),
