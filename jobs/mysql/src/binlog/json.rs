@@ -22,9 +22,9 @@ use crate::row::{write_date, write_datetime, write_decimal, write_time};
 /// Deepest document that MySQL stores.
 const MAX_DEPTH: usize = 100;
 
-pub(super) const SMALL_OBJECT: u8 = 0x00;
+const SMALL_OBJECT: u8 = 0x00;
 pub(super) const LARGE_OBJECT: u8 = 0x01;
-pub(super) const SMALL_ARRAY: u8 = 0x02;
+const SMALL_ARRAY: u8 = 0x02;
 pub(super) const LARGE_ARRAY: u8 = 0x03;
 pub(super) const LITERAL: u8 = 0x04;
 const INT16: u8 = 0x05;
@@ -34,8 +34,8 @@ const UINT32: u8 = 0x08;
 const INT64: u8 = 0x09;
 const UINT64: u8 = 0x0a;
 const DOUBLE: u8 = 0x0b;
-pub(super) const STRING: u8 = 0x0c;
-pub(super) const OPAQUE: u8 = 0x0f;
+const STRING: u8 = 0x0c;
+const OPAQUE: u8 = 0x0f;
 
 /// MySQL's numbers of field types inside opaque values.
 mod field {
@@ -71,12 +71,43 @@ pub(super) struct Raw<'a> {
     pub(super) data: &'a [u8],
 }
 
+impl Raw<'_> {
+    /// Whether it fits into an entry of four bytes.
+    pub(super) fn is_short(self) -> bool {
+        matches!(self.ty, LITERAL | INT16 | UINT16 | INT32 | UINT32)
+    }
+}
+
+/// The same value with just its own bytes, without those that follow it.
+pub(super) fn own_bytes(raw: Raw<'_>) -> Read<Raw<'_>> {
+    let length = match raw.ty {
+        LITERAL => 1,
+        INT16 | UINT16 => 2,
+        INT32 | UINT32 => 4,
+        INT64 | UINT64 | DOUBLE => 8,
+        STRING | OPAQUE => {
+            let mut cursor = Cursor::new(raw.data);
+            if raw.ty == OPAQUE {
+                cursor.u8()?;
+            }
+            sized(&mut cursor)?;
+            raw.data.len() - cursor.left()
+        }
+        _ => match Container::open(raw)? {
+            Some(container) => container.bytes.len(),
+            None => return Err(Broken(format!("a value of the type {}", raw.ty))),
+        },
+    };
+    let data = Cursor::new(raw.data).take(length)?;
+    Ok(Raw { ty: raw.ty, data })
+}
+
 /// An object or array.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Container<'a> {
     pub(super) count: usize,
     /// Its own bytes.
-    pub(super) bytes: &'a [u8],
+    bytes: &'a [u8],
     /// Bytes of an offset: 2 or 4.
     width: usize,
     object: bool,
@@ -170,7 +201,7 @@ fn size(number: u64) -> usize {
 }
 
 /// A length of seven bits a byte, lowest first, then so many bytes.
-pub(super) fn sized<'a>(cursor: &mut Cursor<'a>) -> Read<&'a [u8]> {
+fn sized<'a>(cursor: &mut Cursor<'a>) -> Read<&'a [u8]> {
     let mut length = 0_u64;
     for shift in (0..35).step_by(7) {
         let byte = cursor.u8()?;
@@ -399,6 +430,70 @@ fn base64(bytes: &[u8], out: &mut Vec<u8>) {
             } else {
                 DIGITS.get(index).copied().unwrap_or(b'=')
             });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(document: &[u8]) -> Result<String, String> {
+        let mut out = Vec::new();
+        write_text(document, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    /// `{"a": -1}` as the server keeps it.
+    const OBJECT: &[u8] = b"\x00\x01\x00\x0c\x00\x0b\x00\x01\x00\x05\xff\xffa";
+
+    #[test]
+    fn a_document_is_printed() {
+        assert_eq!(text(OBJECT).unwrap(), r#"{"a": -1}"#);
+        assert_eq!(text(b"").unwrap(), "null");
+        assert_eq!(
+            text(b"\x0c\x06a\"\\\n\x01\x7f").unwrap(),
+            "\"a\\\"\\\\\\n\\u0001\x7f\""
+        );
+        assert_eq!(
+            text(b"\x0f\xfc\x02\x00\xff").unwrap(),
+            r#""base64:type252:AP8=""#
+        );
+    }
+
+    #[test]
+    fn doubles_stay_doubles() {
+        let of = |number: f64| {
+            let mut document = vec![DOUBLE];
+            document.extend(number.to_le_bytes());
+            text(&document)
+        };
+        assert_eq!(of(1.0).unwrap(), "1.0");
+        assert_eq!(of(-0.0).unwrap(), "-0.0");
+        assert_eq!(of(1e14).unwrap(), "100000000000000.0");
+        assert_eq!(of(1e15).unwrap(), "1e15");
+        assert_eq!(of(1.5e-16).unwrap(), "1.5e-16");
+        assert!(of(f64::NAN).is_err());
+    }
+
+    #[test]
+    fn damage_neither_panics_nor_takes_for_ever() {
+        // An array of two values, both of which are the array itself.
+        let itself = b"\x02\x02\x00\x0a\x00\x02\x00\x00\x02\x00\x00";
+        assert!(text(itself).unwrap_err().contains("one upon the other"));
+        for end in 1..OBJECT.len() {
+            assert!(text(&OBJECT[..end]).is_err(), "{end}");
+        }
+        assert!(text(b"\x0c\xff\xff\xff\xff\xffa").is_err());
+        assert!(text(b"\x0c\x01\xff").unwrap_err().contains("UTF-8"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes(bytes in proptest::collection::vec(0_u8.., 0..200), ty in 0_u8..16) {
+            let mut document = vec![ty];
+            document.extend(bytes);
+            let _ = text(&document);
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod json;
 pub mod metadata;
 pub mod payload;
 pub mod query;
+pub mod json_diff;
 pub mod rows;
 pub mod table_map;
 pub mod transaction;

@@ -9,12 +9,15 @@
 
 use std::borrow::Cow;
 
+mod fold;
+mod fold_table;
 mod multi;
 mod multi_tables;
 mod single;
 mod single_tables;
 mod unicode;
 
+pub use fold::Fold;
 pub use multi::Multi;
 pub use single::Single;
 

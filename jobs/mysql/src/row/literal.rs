@@ -246,7 +246,7 @@ pub(super) fn damaged(column: &ColumnDef) -> impl FnOnce(String) -> ValueError {
 }
 
 /// In words.
-pub(super) fn kind(value: &Value<'_>) -> &'static str {
+fn kind(value: &Value<'_>) -> &'static str {
     match value {
         Value::Absent => "nothing",
         Value::Null => "NULL",
@@ -265,5 +265,80 @@ pub(super) fn kind(value: &Value<'_>) -> &'static str {
         Value::Enum(_) => "a member of an ENUM",
         Value::Set(_) => "members of a SET",
         Value::Bit(_) => "bits",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(raw: &str) -> ColumnDef {
+        let mut column = ColumnDef::new("c", raw);
+        column.charset = Some("latin1".into());
+        column
+    }
+
+    fn literal(raw: &str, value: Value<'_>, flavor: Flavor) -> Result<String, ValueError> {
+        let mut out = Vec::new();
+        write_literal(&column(raw), &value, flavor, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn values_become_literals() {
+        let int = |value| Value::Int { value, bytes: 3 };
+        for (raw, value, expected) in [
+            ("mediumint", int(-1), "-1"),
+            ("mediumint unsigned", int(-1), "16777215"),
+            ("float", Value::Float(0.1), "0.10000000149011612e0"),
+            ("double", Value::Double(-0.0), "-0.0e0"),
+            ("year", Value::Year(0), "'0000'"),
+            ("varchar(9)", Value::Text(b"it's \xe9"), "'it\\'s é'"),
+            ("text", Value::Blob(b"\\"), "'\\\\'"),
+            ("binary(4)", Value::Text(b"a"), "X'61000000'"),
+            ("varbinary(4)", Value::Text(b"a"), "X'61'"),
+            ("blob", Value::Blob(b""), "X''"),
+            ("enum('a','b')", Value::Enum(2), "'b'"),
+            ("enum('a','b')", Value::Enum(0), "''"),
+            ("set('a','b','c')", Value::Set(5), "'a,c'"),
+            ("set('a','b','c')", Value::Set(0), "''"),
+            ("bit(9)", Value::Bit(&[1, 0]), "256"),
+            ("int", Value::Null, "NULL"),
+            ("point", Value::Blob(&[0, 1]), "X'0001'"),
+            ("inet4", Value::Text(&[10, 0, 0, 1]), "'10.0.0.1'"),
+            ("inet6", Value::Text(&[]), "'::'"),
+        ] {
+            assert_eq!(
+                literal(raw, value, Flavor::MySql).unwrap(),
+                expected,
+                "{raw}"
+            );
+        }
+        let vector = 1.5_f32.to_le_bytes();
+        let vector = |flavor| literal("vector(1)", Value::Blob(&vector), flavor).unwrap();
+        assert_eq!(vector(Flavor::MySql), "X'0000C03F'");
+        assert_eq!(vector(Flavor::TiDb), "'[1.5]'");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let error = |raw, value| literal(raw, value, Flavor::MySql).unwrap_err().to_string();
+        assert!(error("int", Value::Absent).contains("binlog_row_image=FULL"));
+        assert!(error("int", Value::Year(1)).contains("`c` is int"));
+        assert!(error("enum('a')", Value::Enum(2)).contains("has 1 members"));
+        assert!(error("set('a')", Value::Set(2)).contains("has 1 members"));
+        assert!(error("json", Value::JsonDiff(b"")).contains("difference"));
+        assert!(error("json", Value::Json(b"\x0c")).contains("damaged"));
+        let mut klingon = column("char(3)");
+        klingon.charset = Some("klingon".into());
+        let written = write_literal(&klingon, &Value::Text(b"a"), Flavor::MySql, &mut Vec::new());
+        assert!(written.unwrap_err().to_string().contains("klingon"));
+    }
+
+    #[test]
+    fn an_invalid_member_is_told() {
+        assert!(is_invalid_member(&column("enum('a')"), &Value::Enum(0)));
+        assert!(!is_invalid_member(&column("enum('a','')"), &Value::Enum(0)));
+        assert!(!is_invalid_member(&column("enum('a')"), &Value::Enum(1)));
     }
 }

@@ -10,12 +10,16 @@
 
 use crate::charset::Invalid;
 
+mod equals;
+mod key;
 mod literal;
 mod number;
 mod text;
 mod time;
 mod uuid;
 
+pub use equals::write_equals;
+pub use key::{KeyColumn, write_key};
 pub use literal::{is_invalid_member, write_literal};
 pub(crate) use number::write_decimal;
 pub(crate) use time::{write_date, write_datetime, write_time};

@@ -55,3 +55,24 @@ fn write_uuid(kept: [u8; 16], out: &mut Vec<u8>) {
         text.make_ascii_lowercase();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(kept: &str) -> String {
+        let mut out = Vec::new();
+        write("uuid", &hex::decode(kept).unwrap(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn groups_are_turned_back() {
+        let written = "00112233-4455-1677-8899-aabbccddeeff";
+        assert_eq!(text("aabbccddeeff88991677445500112233"), written);
+        assert_eq!(
+            text("00112233445576778899aabbccddeeff"),
+            "00112233-4455-7677-8899-aabbccddeeff"
+        );
+    }
+}

@@ -17,7 +17,7 @@ use crate::server::{On, variable};
 
 const LIMIT: u32 = 16 << 20;
 
-async fn root(on: On) -> Conn {
+pub async fn root(on: On) -> Conn {
     let (port, password) = match on {
         On::MariaDb => ("TIDEWAY_TEST_MARIADB_PORT", "TIDEWAY_TEST_ROOT_PASSWORD"),
         _ => ("TIDEWAY_TEST_MYSQL1_PORT", "TIDEWAY_TEST_ROOT_PASSWORD"),
@@ -39,7 +39,7 @@ async fn root(on: On) -> Conn {
 static NEXT: AtomicU32 = AtomicU32::new(4_242_001);
 
 /// What the statements write into the binlog, as a file of its own.
-async fn written(on: On, statements: &[&str]) -> Vec<u8> {
+pub async fn written(on: On, statements: &[&str]) -> Vec<u8> {
     let mut conn = root(on).await;
     let (file, from) = place(&mut conn, on).await;
     for statement in statements {

@@ -10,4 +10,5 @@ mod keys;
 mod place;
 mod privileges;
 mod refusals;
+mod row_values;
 mod server;
