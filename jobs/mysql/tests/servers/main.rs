@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod binlog;
+mod binlog_decoder;
+mod binlog_events;
 mod connecting;
 mod definitions;
 mod keys;
