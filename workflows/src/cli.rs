@@ -300,6 +300,7 @@ pub struct BinlogSqlArgs {
 #[command(after_help = "\
 Example:
   # The applications are stopped; on each source: SET GLOBAL read_only = ON
+  tideway finish workflows/aurora-to-tidb.yaml
   tideway run workflows/aurora-to-tidb.yaml --stage validate --rerun
   tideway cutover workflows/aurora-to-tidb.yaml
 
