@@ -25,7 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::error::JobError;
 
 /// How often the next wish is asked for.
-const POLL: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2000 });
 
 /// What is wanted of this process.
 #[derive(Debug)]
@@ -256,7 +256,7 @@ mod tests {
         panic!("never: {what}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_pause_holds_the_next_point_until_resume() {
         let stand = Stand::new("pause").await;
         let control = stand.start("r").await;
@@ -264,14 +264,14 @@ mod tests {
         stand.post(What::Pause, "another run").await;
         stand.post(What::Pause, "r").await;
         until("paused", || control.is_paused()).await;
-        let held = tokio::time::timeout(Duration::from_secs(60), control.point()).await;
+        let held = tokio::time::timeout(Duration::from_millis(200), control.point()).await;
         assert!(held.is_err(), "a paused job went on");
         stand.post(What::Resume, "r").await;
         control.point().await.unwrap();
         assert!(!stand.stop.is_cancelled() && !stand.finish.is_cancelled());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_paused_job_can_be_stopped_and_finished() {
         let stand = Stand::new("stop").await;
         let control = stand.start("r").await;
@@ -289,7 +289,7 @@ mod tests {
         until("finish", || stand.finish.is_cancelled()).await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_that_starts_again_hears_what_its_run_was_told() {
         let stand = Stand::new("again").await;
         stand.post(What::Finish, "r").await;
@@ -299,7 +299,7 @@ mod tests {
         let stand = Stand::new("by-hand").await;
         stand.post(What::Stop, "").await;
         let control = stand.start("").await;
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(!stand.stop.is_cancelled(), "it was wanted before the start");
         stand.post(What::Stop, "").await;
         until("stop", || stand.stop.is_cancelled()).await;
