@@ -8,7 +8,9 @@ mod capture_harness;
 use mysql_async::prelude::Queryable;
 use tideway_mysql::binlog::Kind;
 
-use capture_harness::{Ended, Scenario, Server, events, is_received, printed, variable};
+use capture_harness::{
+    Ended, Scenario, Server, events, is_received, printed, printed_by_mariadb, variable,
+};
 
 fn has(scenario_events: &[Vec<u8>], kind: Kind) -> bool {
     scenario_events.iter().any(|event| event[4] == kind.0)
@@ -168,9 +170,12 @@ async fn mariadb_by_position_and_by_gtid() {
         assert!(segments.iter().any(|(marker, _)| marker.continued));
         let (last, _) = segments.last().unwrap();
         assert!(last.to["gtid_set"].as_str().unwrap().contains('-'));
+        let mut rows = 0;
         for file in scenario.files().await {
-            printed(&[file.to_str().unwrap()]);
+            let printed = printed_by_mariadb(&[file.to_str().unwrap()]);
+            rows += printed.iter().filter(|l| l.contains("INSERT INTO")).count();
         }
+        assert!(rows >= 501, "{rows}");
         scenario.clean().await;
     }
 }
@@ -250,8 +255,7 @@ async fn what_is_purged_is_told_with_what_is_left() {
     let scenario = Scenario::new("within", Server::MySql, false).await;
     scenario
         .run(&["--from", "binlog.000001:6"])
-        .expect(2)
-        .says(&["binlog.000001, 6", "no event's beginning"]);
+        .says(&["binlog.000001", "no event's beginning"]);
     let scenario = Scenario::new("beyond", Server::MySql, false).await;
     scenario
         .run(&["--from", "binlog.000001:4000000000"])
@@ -276,6 +280,88 @@ async fn another_server_is_refused() {
         scenario.assert_complete().await;
         scenario.clean().await;
     }
+}
+
+#[tokio::test]
+async fn without_gtids_the_last_event_is_compared() {
+    let scenario = Scenario::new("compare", Server::MySql, false).await;
+    let now = scenario.server.position().await;
+    let from = format!("{}:{}", now.file, now.pos);
+    scenario.rows("a", 20).await;
+    scenario.catch_up(&["--from", &from]).expect(0);
+    scenario.rows("b", 20).await;
+    scenario
+        .catch_up(&["--from", "binlog.000001:4"])
+        .expect(0)
+        .says(&["--from is left out"]);
+    scenario.assert_complete().await;
+    let segments = scenario.segments().await;
+    assert!(
+        segments
+            .iter()
+            .all(|(marker, _)| marker.to["gtid_set"].is_null())
+    );
+    scenario.write_source(Server::OtherMySql, false);
+    scenario
+        .catch_up(&[])
+        .expect(2)
+        .says(&["is another server now", "no GTIDs to compare"]);
+    scenario.clean().await;
+}
+
+#[tokio::test]
+async fn a_server_with_the_same_transactions_takes_over() {
+    let scenario = Scenario::new("over", Server::MySql, false).await;
+    // One transaction that both have: all that was "captured" when the first one fails.
+    let uuid = format!("{:08x}-0000-4000-8000-{:012x}", std::process::id(), 7);
+    for server in [Server::MySql, Server::OtherMySql] {
+        let mut conn = server.connect().await;
+        for statement in [
+            &format!("SET gtid_next = '{uuid}:1'"),
+            "BEGIN",
+            "COMMIT",
+            "SET gtid_next = 'AUTOMATIC'",
+        ] {
+            conn.query_drop(statement).await.unwrap();
+        }
+        conn.disconnect().await.unwrap();
+    }
+    let set = format!("{uuid}:1");
+    scenario.run(&["--from", &set, "--until", &set]).expect(0);
+    assert_eq!(scenario.segments().await.len(), 0);
+    scenario.write_source(Server::OtherMySql, false);
+    scenario
+        .catch_up(&["--segment-size", "1MiB"])
+        .expect(0)
+        .says(&["is another server now", "goes on with it"]);
+    scenario.catch_up(&[]).expect(0);
+    let segments = scenario.segments().await;
+    let (last, _) = segments.last().unwrap();
+    let mut conn = Server::OtherMySql.connect().await;
+    let own: String = conn
+        .query_first("SELECT @@server_uuid")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(last.server_uuid, own);
+    let captured = last.to["gtid_set"].as_str().unwrap().to_owned();
+    assert!(
+        captured.contains(&uuid) && captured.contains(&own),
+        "{captured}"
+    );
+    conn.disconnect().await.unwrap();
+    // Each transaction of the other once, and the common one not at all.
+    let ours = uuid.replace('-', "");
+    let mut seen = std::collections::BTreeSet::new();
+    for event in scenario.events().await {
+        if event[4] == Kind::GTID.0 {
+            let gtid = hex::encode(&event[20..44]);
+            assert!(!gtid.starts_with(&ours), "{gtid}");
+            assert!(seen.insert(gtid), "twice");
+        }
+    }
+    assert!(!seen.is_empty());
+    scenario.clean().await;
 }
 
 #[tokio::test]
@@ -319,6 +405,13 @@ async fn two_captures_of_a_source_exclude_each_other() {
 #[tokio::test]
 async fn a_lost_connection_is_made_again() {
     let scenario = Scenario::new("lost", Server::MySql, false).await;
+    // A user of its own, to tell its connections from those of other tests.
+    let user = format!("capture_lost_{}", std::process::id());
+    let password = variable("TIDEWAY_TEST_ROOT_PASSWORD");
+    let create = format!("CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'");
+    let grant = format!("GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '{user}'@'%'");
+    scenario.sql(&[&create, &grant]).await;
+    scenario.write_source_as(&user, scenario.server, false);
     let child = scenario.start(&["--segment-interval", "500ms"]);
     scenario.wait_started().await;
     let mut conn = scenario.connect().await;
@@ -327,11 +420,8 @@ async fn a_lost_connection_is_made_again() {
         scenario.wait_captured().await;
         let killed: Vec<u64> = conn
             .query(format!(
-                "SELECT p.id FROM information_schema.processlist p
-                 JOIN performance_schema.session_connect_attrs a ON a.processlist_id = p.id
-                 WHERE p.command LIKE 'Binlog Dump%' AND a.attr_name = 'tideway_endpoint'
-                   AND a.attr_value LIKE '%{}%'",
-                scenario.name
+                "SELECT id FROM information_schema.processlist
+                 WHERE command LIKE 'Binlog Dump%' AND user = '{user}'"
             ))
             .await
             .unwrap();
@@ -340,10 +430,13 @@ async fn a_lost_connection_is_made_again() {
             .await
             .unwrap();
     }
-    conn.disconnect().await.unwrap();
     scenario.rows("last", 50).await;
     scenario.wait_captured().await;
     Ended::stopped(child).expect(5).says(&["connecting again"]);
     scenario.assert_complete().await;
+    conn.query_drop(format!("DROP USER '{user}'"))
+        .await
+        .unwrap();
+    conn.disconnect().await.unwrap();
     scenario.clean().await;
 }

@@ -82,7 +82,11 @@ pub enum Error {
     },
 
     /// An event is damaged, or too large.
-    #[error("binlog file {file}: {error}")]
+    #[error(
+        "binlog file {file}: {error}. If the place to begin at was given by hand (--from, meta), it may be \
+         no event's beginning: begin anew after `tideway cleanup`. Otherwise run this again: damage on \
+         the way passes, damage of the server's file does not (look at it with mysqlbinlog there)"
+    )]
     Event {
         /// The log file.
         file: String,

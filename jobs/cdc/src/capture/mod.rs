@@ -53,8 +53,9 @@ use crate::options::Args;
 /// How often a busy lease is asked for again.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Captures all sources of the job, each in a task of its own; ends when all have ended. The error of
-/// one ends it for that source only, and is told at the end.
+/// Captures all sources of the job, each in a task of its own; ends when all have ended. An error of
+/// one stops the others, which commit what is in hand: a process that goes on with some of its sources
+/// would not be started again for the rest.
 ///
 /// # Errors
 /// [`JobError`], whose variants are the exit codes.
@@ -71,6 +72,7 @@ pub async fn run(job: &Arc<Job>, args: &Args) -> Result<(), JobError> {
                 && !matches!(error, JobError::Stopped)
             {
                 tracing::error!(source = config.id, "{error}");
+                job.stop.cancel();
             }
             result
         });

@@ -91,8 +91,7 @@ impl Goal {
     pub fn reached(&self, place: &Place, uuid: &str, time: u64) -> bool {
         if let Some((goal, server)) = &self.position
             && server == uuid
-            && !place.file.is_empty()
-            && place.position().reached(goal)
+            && place.reached(&goal.file, goal.pos)
         {
             return true;
         }

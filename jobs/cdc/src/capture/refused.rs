@@ -91,7 +91,7 @@ pub async fn meaning(
     }
     let way_out = if says(&["middle of event", "bogus data", "corrupted", "truncated"]) {
         "If this place was given by hand (--from, meta), it is no event's beginning: take one from \
-         SHOW BINLOG EVENTS. Otherwise the server's binlog is damaged there: look at it with \
+         SHOW BINLOG EVENTS and begin anew after `tideway cleanup`. Otherwise the server's binlog is damaged there: look at it with \
          mysqlbinlog on the server"
     } else if says(&["max_allowed_packet"]) {
         "An event is larger than the server's max_allowed_packet: raise it there (SET GLOBAL \

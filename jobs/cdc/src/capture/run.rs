@@ -104,11 +104,13 @@ impl Capture {
             Some(last) => replay::open_behind(&job.staging, &keys, last, limit).await?,
             None => None,
         };
-        progress.message(format!(
-            "segment {} is the last one, capturing from {}",
-            committed.number(),
-            committed.to
-        ));
+        progress.message(match committed.number() {
+            0 => format!("no segment yet, capturing from {}", committed.to),
+            last => format!(
+                "segment {last} is the last one, capturing from {}",
+                committed.to
+            ),
+        });
         Ok(Self {
             job: Arc::clone(job),
             args: args.clone(),
@@ -425,7 +427,7 @@ impl Capture {
         };
         let seen = seen.borrow();
         seen.as_ref().is_some_and(|seen| {
-            seen.time > time && !place.file.is_empty() && place.position().reached(&seen.position)
+            seen.time > time && place.reached(&seen.position.file, seen.position.pos)
         })
     }
 
@@ -452,9 +454,11 @@ impl Capture {
             return;
         }
         self.told = Instant::now();
-        let place = self.tracker.place.position();
+        let place = &self.tracker.place;
         let behind = match seen.borrow().as_ref() {
-            Some(seen) if place.reached(&seen.position) => "all that the server has".to_owned(),
+            Some(seen) if place.reached(&seen.position.file, seen.position.pos) => {
+                "all that the server has".to_owned()
+            }
             Some(seen) if place.file == seen.position.file => format!(
                 "{} behind the server",
                 bytesize::ByteSize::b(seen.position.pos.saturating_sub(place.pos))

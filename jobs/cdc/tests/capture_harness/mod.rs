@@ -115,10 +115,15 @@ impl Scenario {
     }
 
     pub fn write_source(&self, server: Server, gtid: bool) {
+        self.write_source_as("root", server, gtid);
+    }
+
+    /// All users have the same password.
+    pub fn write_source_as(&self, user: &str, server: Server, gtid: bool) {
         self.write(
             "source.yaml",
             &format!(
-                "source-id: \"{}\"\nenable-gtid: {gtid}\nfrom:\n  host: 127.0.0.1\n  port: {}\n  user: root\n  password: \"{}\"\n",
+                "source-id: \"{}\"\nenable-gtid: {gtid}\nfrom:\n  host: 127.0.0.1\n  port: {}\n  user: {user}\n  password: \"{}\"\n",
                 self.name,
                 server.port(),
                 variable("TIDEWAY_TEST_ROOT_PASSWORD"),
@@ -423,7 +428,17 @@ async fn sent(server: Server, from: &BinlogPosition, to: &BinlogPosition) -> Vec
 
 /// What `mysqlbinlog` prints of rows and statements.
 pub fn printed(args: &[&str]) -> Vec<String> {
-    let output = Command::new(variable("TIDEWAY_TEST_MYSQLBINLOG"))
+    printed_by(&variable("TIDEWAY_TEST_MYSQLBINLOG"), args)
+}
+
+/// The same by MariaDB's own, beside its client; MySQL's does not know MariaDB's events.
+pub fn printed_by_mariadb(args: &[&str]) -> Vec<String> {
+    let client = variable("TIDEWAY_TEST_MARIADB_CLIENT");
+    printed_by(&format!("{client}-binlog"), args)
+}
+
+fn printed_by(program: &str, args: &[&str]) -> Vec<String> {
+    let output = Command::new(program)
         .args(["--no-defaults", "-v", "--base64-output=decode-rows"])
         .args(args)
         .output()
