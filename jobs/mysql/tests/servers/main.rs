@@ -5,6 +5,9 @@
 
 mod binlog;
 mod connecting;
+mod ddl;
+mod ddl_corpus;
+mod ddl_random;
 mod definitions;
 mod keys;
 mod place;

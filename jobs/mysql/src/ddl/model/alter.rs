@@ -308,6 +308,11 @@ impl Plan {
             };
             charset = self.options.wanted.resolve(context, from);
         }
+        if self.convert.is_some() && !self.options.wanted.says_nothing() {
+            return Err(Why::new(
+                "CONVERT TO beside another character set of the table",
+            ));
+        }
         let convert = self.convert.as_ref().map(|wanted| {
             let from = if wanted.default { database } else { &charset };
             wanted.resolve(context, from)
@@ -373,7 +378,7 @@ impl Plan {
                 continue;
             }
             if let Some((_, spec)) = self.changes.iter().find(|(name, _)| *name == old.name) {
-                let new = spec.resolve(context, charset)?;
+                let new = spec.resolve(context, charset, convert)?;
                 if old.name != new.name {
                     renamed.push((old.name.clone(), new.name.clone()));
                 }
@@ -407,7 +412,7 @@ impl Plan {
             columns.push(column);
         }
         for spec in &self.placed {
-            let column = spec.resolve(context, charset)?;
+            let column = spec.resolve(context, charset, convert)?;
             let at = match &spec.place {
                 None => columns.len(),
                 Some(Place::First) => 0,
@@ -494,6 +499,13 @@ fn convert_column(
     context: &Context,
 ) -> Result<(), Why> {
     let members = column.raw_type.starts_with("enum(") || column.raw_type.starts_with("set(");
+    // MySQL reads the bytes of old members as characters of the new set, which makes others of them.
+    let wide = |charset: &str| matches!(charset, "ucs2" | "utf16" | "utf16le" | "utf32");
+    if members && wide(from) != wide(&to.charset) {
+        return Err(Why::new(
+            "CONVERT TO of an ENUM or SET between wide and other characters",
+        ));
+    }
     if !members {
         column.raw_type = types::converted(&column.raw_type, from, to)?;
         column.ty = crate::types::column_type::ColumnType::parse(&column.raw_type);

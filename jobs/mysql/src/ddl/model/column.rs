@@ -33,9 +33,21 @@ pub(super) struct ColumnSpec {
 }
 
 impl ColumnSpec {
-    /// The column in a table of this character set.
-    pub(super) fn resolve(&self, context: &Context, table: &Charset) -> Result<ColumnDef, Why> {
-        let (mut raw_type, charset) = types::resolve(&self.ty, context, table)?;
+    /// The column in a table of this character set. `convert` is that of a `CONVERT TO` in the same
+    /// statement, which holds for the statement's own columns too, whatever they name.
+    pub(super) fn resolve(
+        &self,
+        context: &Context,
+        table: &Charset,
+        convert: Option<&Charset>,
+    ) -> Result<ColumnDef, Why> {
+        let (mut raw_type, mut charset) = types::resolve(&self.ty, context, table)?;
+        if let (Some(convert), Some(own)) = (convert, &charset)
+            && own.charset != "binary"
+        {
+            let ty = self.ty.converted(convert);
+            (raw_type, charset) = types::resolve(&ty, context, convert)?;
+        }
         let ty = ColumnType::parse(&raw_type);
         if self.ty.compressed {
             raw_type.push_str(" /*M!100301 COMPRESSED*/");
@@ -94,6 +106,13 @@ pub(super) fn read_named(cursor: &mut Cursor<'_>, name: String) -> Result<Column
     }
     while !cursor.done() {
         attribute(cursor, &mut spec)?;
+    }
+    if cursor.context.is_maria() {
+        // A column of MariaDB has one key of its own, the primary one when it is said.
+        let primary = spec.keys.iter().any(|key| key.kind == KeyKind::Primary);
+        spec.keys
+            .retain(|key| !primary || key.kind == KeyKind::Primary);
+        spec.keys.truncate(1);
     }
     Ok(spec)
 }

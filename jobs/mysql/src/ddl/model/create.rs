@@ -105,7 +105,7 @@ pub(super) fn table(
         partitioned: options.partitioned,
     };
     for column in &elements.columns {
-        table.columns.push(column.resolve(context, &charset)?);
+        table.columns.push(column.resolve(context, &charset, None)?);
     }
     key::add(&mut table, elements.keys, context.is_maria())?;
     key::close_primary(&mut table);

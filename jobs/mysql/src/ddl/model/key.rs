@@ -3,6 +3,7 @@
 use super::super::cursor::{Cursor, Name};
 use super::Why;
 use crate::schema::{ColumnDef, ForeignKey, KeyDef, KeyPart, TableDef, TableName};
+use crate::translate::collation::bytes_per_character;
 use crate::types::column_type::ColumnType;
 
 /// Kinds of keys.
@@ -418,7 +419,13 @@ fn add_one(table: &mut TableDef, key: &NewKey, maria: bool) -> Result<(), Why> {
             .ok_or_else(|| Why::new(format!("a key over the unknown column `{name}`")))?;
         parts.push(KeyPart {
             column: Some(column.name.clone()),
-            prefix: prefix(key.kind, part.prefix, column),
+            prefix: prefix(key.kind, part.prefix, column).or_else(|| {
+                if key.kind == KeyKind::Index {
+                    cut(table.engine.as_deref(), column, maria)
+                } else {
+                    None
+                }
+            }),
             expression: None,
         });
     }
@@ -445,7 +452,6 @@ fn add_one(table: &mut TableDef, key: &NewKey, maria: bool) -> Result<(), Why> {
         }
         table.keys.remove(at);
     }
-    let _ = maria;
     table.keys.push(KeyDef {
         primary: key.kind == KeyKind::Primary,
         unique: matches!(key.kind, KeyKind::Primary | KeyKind::Unique),
@@ -464,6 +470,35 @@ fn prefix(kind: KeyKind, wanted: Option<u32>, column: &ColumnDef) -> Option<u32>
         _ => {}
     }
     wanted.filter(|wanted| fits(*wanted, &column.ty))
+}
+
+/// The length that the server gives a part without one: parts of ordinary keys that are longer than
+/// the engine takes are cut, with a warning (unique ones are refused). MariaDB takes a TEXT or BLOB
+/// without a length by the same rule.
+fn cut(engine: Option<&str>, column: &ColumnDef, maria: bool) -> Option<u32> {
+    let most: u64 = match engine {
+        Some("InnoDB") => 3072,
+        Some("MyISAM") => 1000,
+        _ => return None,
+    };
+    let charset = column.charset.as_deref().unwrap_or("binary");
+    let width = u64::from(bytes_per_character(charset));
+    let (length, always) = match &column.ty {
+        ColumnType::Char { len }
+        | ColumnType::Varchar { len }
+        | ColumnType::Binary { len }
+        | ColumnType::Varbinary { len } => (u64::from(*len), false),
+        ColumnType::Text { max_bytes } | ColumnType::Blob { max_bytes } if maria => {
+            (*max_bytes, true)
+        }
+        _ => return None,
+    };
+    let bytes = length.saturating_mul(width);
+    if always || bytes > most {
+        u32::try_from(bytes.min(most) / width).ok()
+    } else {
+        None
+    }
 }
 
 /// Whether a part of this length is less than the whole column.

@@ -13,6 +13,8 @@
 //! - A key that the server made for a foreign key goes when a new key begins with its columns.
 //!   Nothing tells such a key from one that a person made, so the model keeps it. It is not unique,
 //!   so no row is judged by it.
+//! - A part of an ordinary key over a column that becomes longer than the engine's keys may be is cut
+//!   by the server, and is not here; so no unique key is judged wrongly by it.
 //! - CHECK constraints are not in it.
 
 use std::collections::BTreeMap;
@@ -234,10 +236,11 @@ fn run(statement: &Statement, catalog: &mut Catalog) -> Result<Vec<Change>, Why>
                 .defaults(&name.schema)
                 .unwrap_or_else(|_| own_charset(&table));
             let renamed = alter::table(statement, specs, &mut table, &database)?;
+            // Of several new names the last one counts.
             let to = statement
                 .names
                 .iter()
-                .find(|name| name.role == NameRole::NewName);
+                .rfind(|name| name.role == NameRole::NewName);
             let to = to.map(full).transpose()?;
             if let Some(to) = to.filter(|to| catalog.folded(to) != catalog.folded(&name)) {
                 let mut after = catalog.clone();
@@ -438,10 +441,8 @@ fn database(statement: &Statement, catalog: &mut Catalog) -> Result<Vec<Change>,
     }
     let after = if wanted.default {
         let collation = charset::canonical(context, &context.server_collation);
-        Charset {
-            charset: charset::charset_of(&collation).unwrap_or_default(),
-            collation,
-        }
+        let charset = charset::charset_of(&collation).unwrap_or_default();
+        wanted.resolve(context, &Charset { charset, collation })
     } else {
         wanted.resolve(context, &before)
     };

@@ -18,6 +18,19 @@ pub(super) struct TypeSpec {
     pub(super) compressed: bool,
 }
 
+impl TypeSpec {
+    /// The same in the character set of a `CONVERT TO`.
+    pub(super) fn converted(&self, to: &Charset) -> Self {
+        let mut out = self.clone();
+        out.wanted = Wanted {
+            charset: Some(to.charset.clone()),
+            collation: Some(to.collation.clone()),
+            ..Wanted::default()
+        };
+        out
+    }
+}
+
 /// What the character set decides about a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -222,12 +235,12 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<TypeSpec, Why> {
             Shape::Plain(format!("varbinary({len})"))
         }
         "tinytext" => Shape::Text(0, None),
-        "text" => Shape::Text(1, length(cursor)?),
+        "text" => Shape::Text(1, blob_length(cursor)?),
         "mediumtext" => Shape::Text(2, None),
         "longtext" => Shape::Text(3, None),
         "tinyblob" | "mediumblob" | "longblob" => Shape::Plain(word.clone()),
         "blob" => {
-            let number = length(cursor)?.map_or(1, size);
+            let number = blob_length(cursor)?.map_or(1, size);
             Shape::Plain(BLOBS.get(number).copied().unwrap_or("longblob").to_owned())
         }
         "long" => {
@@ -316,6 +329,12 @@ fn numbers(cursor: &mut Cursor<'_>) -> Result<Vec<u64>, Why> {
 
 fn length(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Why> {
     Ok(numbers(cursor)?.first().copied())
+}
+
+/// The length of a TEXT or BLOB; MariaDB takes 0 for none.
+fn blob_length(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Why> {
+    let maria = cursor.context.is_maria();
+    Ok(length(cursor)?.filter(|length| *length > 0 || !maria))
 }
 
 /// `(6)` of a time; none for `(0)`.
