@@ -38,7 +38,7 @@ pub const BOTH: &[&str] = &[
     "CREATE TABLE t (a varchar(20), b text, c tinytext, d mediumtext, e longtext) CHARSET utf8mb4;\nALTER TABLE t CONVERT TO CHARSET latin1 COLLATE latin1_bin",
     "CREATE TABLE t (a varchar(20), b text, c tinytext) CHARSET utf8;\nALTER TABLE t CONVERT TO CHARACTER SET utf8mb4",
     "CREATE TABLE t (a varchar(20)) CHARSET latin1;\nALTER TABLE t CONVERT TO CHARACTER SET DEFAULT",
-    "CREATE TABLE t (a varchar(20)) CHARSET latin1;\nALTER TABLE t CONVERT TO CHARACTER SET utf8mb4, ADD b text, MODIFY a varchar(30) CHARSET ascii",
+    "CREATE TABLE t (a varchar(20)) CHARSET latin1;\nALTER TABLE t CONVERT TO CHARACTER SET utf8mb4, ADD b char(3), MODIFY a varchar(30) CHARSET ascii",
     "CREATE TABLE t (a varchar(20)) CHARSET latin1;\nALTER TABLE t CHARSET utf8mb4;\nALTER TABLE t ADD b char(2)",
     "CREATE TABLE t (a varchar(20)) CHARSET latin1;\nALTER TABLE t ADD b char(2), COLLATE utf8mb4_bin",
     "CREATE TABLE t (a varchar(20) COLLATE utf8mb4_bin) CHARSET latin1;\nALTER TABLE t MODIFY a varchar(21)",
@@ -92,6 +92,8 @@ pub const BOTH: &[&str] = &[
     // Columns that come, go and move.
     "CREATE TABLE t (a int, b int);\nALTER TABLE t ADD c int FIRST, ADD d int AFTER a, ADD COLUMN e int, ADD (f int, g varchar(3))",
     "CREATE TABLE t (a int, b int, c int);\nALTER TABLE t MODIFY c int FIRST, MODIFY a int AFTER b",
+    "CREATE TABLE t (a int, b int, c int);\nALTER TABLE t ADD d int AFTER a, MODIFY a bigint AFTER c, CHANGE b z int FIRST, ADD e int AFTER z",
+    "CREATE TABLE t (a varchar(1000), KEY (a)) CHARSET latin1 ENGINE=MyISAM",
     "CREATE TABLE t (a int, b int, c int);\nALTER TABLE t CHANGE a x bigint AFTER c, ADD y int AFTER x",
     "CREATE TABLE t (a int, b int, c int, KEY (a), UNIQUE (b, c));\nALTER TABLE t CHANGE COLUMN a b int, CHANGE b a int",
     "CREATE TABLE t (a int, b int, KEY (a));\nALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO a",

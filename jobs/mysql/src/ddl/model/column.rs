@@ -4,8 +4,10 @@ use super::super::Context;
 use super::super::cursor::Cursor;
 use super::Why;
 use super::charset::{self, Charset};
-use super::key::{self, KeyKind, NewForeignKey, NewKey, NewPart};
-use super::types::{self, Shape, TypeSpec};
+use super::foreign::{self, NewForeignKey};
+use super::key::{KeyKind, NewKey, NewPart};
+use super::shape::{self, Shape, TypeSpec};
+use super::types;
 use crate::info::Version;
 use crate::schema::{ColumnDef, Generated};
 use crate::types::column_type::ColumnType;
@@ -41,12 +43,16 @@ impl ColumnSpec {
         table: &Charset,
         convert: Option<&Charset>,
     ) -> Result<ColumnDef, Why> {
-        let (mut raw_type, mut charset) = types::resolve(&self.ty, context, table)?;
+        let (mut raw_type, mut charset) = shape::resolve(&self.ty, context, table)?;
         if let (Some(convert), Some(own)) = (convert, &charset)
             && own.charset != "binary"
         {
+            if matches!(self.ty.shape, Shape::Text(..)) {
+                // MySQL 9.7 makes a TINYTEXT of a MEDIUMTEXT by this.
+                return Err(Why::new("a TEXT that is defined beside CONVERT TO"));
+            }
             let ty = self.ty.converted(convert);
-            (raw_type, charset) = types::resolve(&ty, context, convert)?;
+            (raw_type, charset) = shape::resolve(&ty, context, convert)?;
         }
         let ty = ColumnType::parse(&raw_type);
         if self.ty.compressed {
@@ -181,7 +187,7 @@ fn attribute(cursor: &mut Cursor<'_>, spec: &mut ColumnSpec) -> Result<(), Why> 
             cursor.eat("VIRTUAL");
         }
     } else if cursor.is("REFERENCES") {
-        let foreign = key::references(cursor, None, vec![spec.name.clone()])?;
+        let foreign = foreign::references(cursor, None, vec![spec.name.clone()])?;
         let honoured = if maria {
             cursor.context.version >= Version::new(10, 5, 0)
         } else {

@@ -6,7 +6,8 @@ use super::super::statement::{CreateTable, Statement};
 use super::Why;
 use super::charset::Charset;
 use super::column::{self, ColumnSpec};
-use super::key::{self, Constraint, NewForeignKey, NewKey};
+use super::foreign::NewForeignKey;
+use super::key::{self, Constraint, NewKey};
 use super::options::{self, Options};
 use crate::schema::{TableDef, TableName};
 
