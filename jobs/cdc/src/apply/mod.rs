@@ -489,7 +489,7 @@ fn spawn_workers(
 }
 
 /// The flavour that `start.json` names.
-fn flavor_of(name: &str) -> Flavor {
+pub(crate) fn flavor_of(name: &str) -> Flavor {
     match name {
         "mariadb" => Flavor::MariaDb,
         "aurora" => Flavor::Aurora,
