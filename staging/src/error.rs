@@ -112,6 +112,34 @@ pub enum Error {
         /// What is there, and the way out.
         what: String,
     },
+    /// A segment of the binlog does not follow the one before it.
+    #[error(
+        "staging {url}: {key}: segment {found} cannot follow here, where segment {expected} is expected: it names {names} as the marker before it, and that one is {previous}: {what}"
+    )]
+    Chain {
+        /// The store.
+        url: String,
+        /// The marker.
+        key: String,
+        /// Its number.
+        found: u64,
+        /// The hash of the marker that it was written behind.
+        names: String,
+        /// The number that comes next.
+        expected: u64,
+        /// The hash of the marker that is there before it.
+        previous: String,
+        /// What that means, and the way out.
+        what: String,
+    },
+    /// Bytes could not be compressed.
+    #[error("{key}: compression: {source}")]
+    Compression {
+        /// The object.
+        key: String,
+        /// What the compressor said.
+        source: std::io::Error,
+    },
     /// A lease is no longer this process's.
     #[error(
         "staging {url}: the lease `{name}` was lost: {what}. Another process goes on with the work; run this again to wait for it or to take over"

@@ -9,6 +9,7 @@
 //!   [`GcOptions::min_age`], for its writer may be alive: chunks are dealt by index and need no
 //!   lease. While a dump of the source says that it runs (its heartbeat), such data is kept however
 //!   old it is: a chunk of several files is read for as long as it takes.
+//! - Data of segments: see `segment::clean`.
 //! - Under a live lease of the task that the caller does not hold, nothing is removed at all.
 //!
 //! Markers are listed *after* data: data that appears later is not looked at, and a marker that
@@ -24,7 +25,7 @@ use object_store::path::Path;
 
 use crate::document::{ChunkMarker, read_plan};
 use crate::layout::{ChunkFile, SourceKeys, TaskKeys, parse_chunk_marker, table_stem};
-use crate::{Error, Result, Staging, heartbeat, lease};
+use crate::{Error, Result, Staging, heartbeat, lease, segment};
 
 /// Temporary files of a folder are removed only when they were not touched for so long.
 const LEFTOVER_AGE: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ pub struct GcReport {
     pub kept: Vec<String>,
 }
 
-/// Removes what no marker names from the dump of a source.
+/// Removes what no marker names from the dump and the segments of a source.
 ///
 /// # Errors
 /// [`Error::Conflict`] under a live lease that is not the caller's; when the store fails.
@@ -130,6 +131,7 @@ pub async fn gc(
         .await?;
     report.bytes += leftovers.bytes;
     report.temporary_files = leftovers.files;
+    segment::clean::clean(staging, source, options, LEFTOVER_AGE, &mut report).await?;
     report.removed.sort();
     report.kept.sort();
     Ok(report)

@@ -10,7 +10,8 @@
 //! <task>/<source>/dump/_tideway/chunks/<db>.<table>.<nnnnnnnnn>.json
 //! <task>/<source>/dump/_tideway/manifest.json
 //! <task>/<source>/load/…
-//! <task>/<source>/binlog/…
+//! <task>/<source>/binlog/<nnnnnnnnnnnn>-<attempt>.binlog[.zst]
+//! <task>/<source>/binlog/<nnnnnnnnnnnn>.json
 //! <task>/<source>/ddl/<file>-<offset>.json
 //! <task>/<source>/validate/…
 //! <task>/control/<nnnnnnnn>.json
@@ -330,6 +331,22 @@ impl SourceKeys {
         key(&format!("{}/binlog", self.root))
     }
 
+    /// The data of one attempt at a segment; `attempt` is plain.
+    #[must_use]
+    pub fn segment_data(&self, number: u64, attempt: &str, zstd: bool) -> Path {
+        let suffix = if zstd { ".zst" } else { "" };
+        key(&format!(
+            "{}/binlog/{number:012}-{attempt}.binlog{suffix}",
+            self.root
+        ))
+    }
+
+    /// The commit marker of a segment.
+    #[must_use]
+    pub fn segment_marker(&self, number: u64) -> Path {
+        key(&format!("{}/binlog/{number:012}.json", self.root))
+    }
+
     /// The folder of orders about DDL statements.
     #[must_use]
     pub fn ddl_orders_dir(&self) -> Path {
@@ -402,6 +419,40 @@ impl ChunkFile {
 pub fn parse_chunk_marker(key: &Path) -> Option<(String, u32)> {
     let (stem, number) = key.filename()?.strip_suffix(".json")?.rsplit_once('.')?;
     Some((stem.to_owned(), number.parse().ok()?))
+}
+
+/// What the file name of a segment's data says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// Number of the segment.
+    pub number: u64,
+    /// The attempt.
+    pub attempt: String,
+}
+
+impl SegmentFile {
+    /// Reads a key that [`SourceKeys::segment_data`] made; `None` for any other.
+    #[must_use]
+    pub fn parse(key: &Path) -> Option<Self> {
+        let name = key.filename()?;
+        let stem = name.strip_suffix(".zst").unwrap_or(name);
+        let (number, attempt) = stem.strip_suffix(".binlog")?.split_once('-')?;
+        Some(Self {
+            number: twelve_digits(number)?,
+            attempt: attempt.to_owned(),
+        })
+    }
+}
+
+/// The number in the name of a segment's marker.
+#[must_use]
+pub fn parse_segment_marker(key: &Path) -> Option<u64> {
+    twelve_digits(key.filename()?.strip_suffix(".json")?)
+}
+
+fn twelve_digits(text: &str) -> Option<u64> {
+    let plain = text.len() >= 12 && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| plain)
 }
 
 /// The number in the name of a numbered document (`00000012.json`).

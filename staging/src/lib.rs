@@ -7,7 +7,7 @@
 //!   it names is complete, by create-if-absent ([`Staging::create_json`]). So a reader that starts
 //!   at markers never sees half an object, and of two racing writers exactly one is seen.
 //! - **A marker proves its data.** It carries size and checksums of each block, so a reader
-//!   ([`chunk::ChunkReader`]) finds damage before it decodes a byte, in bounded memory.
+//!   ([`chunk::ChunkReader`], [`segment::SegmentReader`]) finds damage before it decodes a byte, in bounded memory.
 //! - **Nothing is overwritten** but heartbeats and reports, on which nothing depends.
 //! - **Every key is made in [`layout`]**, so that two parts cannot disagree on where a thing lies.
 //!
@@ -23,6 +23,7 @@ pub mod heartbeat;
 pub mod layout;
 pub mod lease;
 pub mod probe;
+pub mod segment;
 pub mod verify;
 
 mod aws;
@@ -30,6 +31,7 @@ mod commit;
 mod error;
 mod local;
 mod open;
+mod range;
 mod store;
 
 pub use bytes::Bytes;

@@ -6,6 +6,9 @@
 
 /// All failpoints. A test walks through this list, so a name that is missing here cannot be hit.
 pub const ALL: &[&str] = &[
+    "capture.start",
+    "capture.segment.data",
+    "capture.segment.marker",
     "dump.start",
     "dump.schema",
     "dump.plan",

@@ -7,13 +7,10 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::{Buf, Bytes};
-use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
@@ -22,13 +19,11 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader as ParquetBytes, Length};
 
 use crate::document::{Block, DataFile};
-use crate::layout::stored_key;
+use crate::range::read_range;
 use crate::{Error, Result, Staging};
 
 /// No batch has more rows, however short they are.
 const MOST_ROWS: usize = 65_536;
-/// How often a block is asked for when the store fails on the way.
-const TRIES: u32 = 3;
 
 /// Reads one Parquet object, batch by batch, in order.
 pub struct ChunkReader {
@@ -207,20 +202,8 @@ impl ChunkReader {
 
 /// Reads a block of an object and verifies its checksum.
 pub(crate) async fn read_block(staging: &Staging, file: &DataFile, block: &Block) -> Result<Bytes> {
-    let key = stored_key(&file.key);
-    let mut pause = Duration::from_millis(200);
-    let mut tries = 1;
-    let bytes = loop {
-        match fetch(staging, file, &key, block).await {
-            Err(error) if error.retryable() && tries < TRIES => {
-                tracing::warn!("{error}; trying again");
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-                tries += 1;
-            }
-            fetched => break fetched?,
-        }
-    };
+    let range = block.offset..block.offset + block.len;
+    let bytes = read_range(staging, &file.key, file.size, range, WAY_OUT).await?;
     let crc32 = crc32fast::hash(&bytes);
     if crc32 != block.crc32 {
         return Err(damaged(
@@ -237,59 +220,6 @@ pub(crate) async fn read_block(staging: &Staging, file: &DataFile, block: &Block
     Ok(bytes)
 }
 
-async fn fetch(staging: &Staging, file: &DataFile, key: &Path, block: &Block) -> Result<Bytes> {
-    if block.len == 0 {
-        return Ok(Bytes::new());
-    }
-    let options = GetOptions {
-        range: Some(GetRange::Bounded(block.offset..block.offset + block.len)),
-        ..GetOptions::default()
-    };
-    let read = async {
-        let found = staging.data().get_opts(key, options).await?;
-        let size = found.meta.size;
-        if size != file.size {
-            return Ok((size, Bytes::new()));
-        }
-        Ok((size, found.bytes().await?))
-    };
-    let (size, bytes) = match read.await.map_err(|error| staging.error(key, error)) {
-        Ok(read) => read,
-        Err(Error::NotFound { url, key, .. }) => {
-            return Err(Error::NotFound {
-                url,
-                key,
-                what: format!("its marker says it was written. {WAY_OUT}"),
-            });
-        }
-        // A range beyond the end of a truncated object is each store's own error.
-        Err(error) => match staging.head(key).await {
-            Ok(Some(meta)) if meta.size != file.size => (meta.size, Bytes::new()),
-            _ => return Err(error),
-        },
-    };
-    if size != file.size {
-        return Err(damaged(
-            staging,
-            file,
-            &format!("it has {size} bytes, its marker says {}", file.size),
-        ));
-    }
-    if bytes.len() as u64 != block.len {
-        return Err(damaged(
-            staging,
-            file,
-            &format!(
-                "{} bytes were read at {} where {} were asked for",
-                bytes.len(),
-                block.offset,
-                block.len
-            ),
-        ));
-    }
-    Ok(bytes)
-}
-
 const WAY_OUT: &str = "Restore the object (a version, a copy), or delete the chunk's marker and the \
                        manifest (both under dump/_tideway) and run dump again: it reads that chunk \
                        anew; of a `flush` or `lock` dump in task-mode full it reads all chunks anew, \
@@ -297,11 +227,7 @@ const WAY_OUT: &str = "Restore the object (a version, a copy), or delete the chu
                        `tideway staging verify` lists all that is damaged";
 
 fn damaged(staging: &Staging, file: &DataFile, what: &str) -> Error {
-    Error::Damaged {
-        url: staging.url().to_owned(),
-        key: file.key.clone(),
-        what: format!("{what}. {WAY_OUT}"),
-    }
+    crate::range::damaged(staging, &file.key, what, WAY_OUT)
 }
 
 /// The bytes of an object from `start` on, for the decoder, which thinks in offsets of the object.

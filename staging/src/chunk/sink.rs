@@ -12,7 +12,7 @@ pub(super) const PART: usize = 6 << 20;
 
 /// Cuts what is written into parts, so that bytes are copied once and never moved again.
 #[derive(Default)]
-pub(super) struct PartSink {
+pub(crate) struct PartSink {
     full: VecDeque<Bytes>,
     current: Vec<u8>,
     hasher: crc32fast::Hasher,

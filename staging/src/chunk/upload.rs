@@ -17,7 +17,7 @@ use crate::{Result, Staging};
 const IN_FLIGHT: usize = 2;
 
 /// An upload of one object.
-pub(super) struct Upload {
+pub(crate) struct Upload {
     staging: Staging,
     store: Arc<dyn ObjectStore>,
     key: Path,

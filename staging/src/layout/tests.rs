@@ -108,6 +108,25 @@ fn long_names_differ_by_their_hash_alone() {
     assert_eq!(a[..150], b[..150]);
 }
 
+#[test]
+fn segments_parse_back() {
+    let keys = TaskKeys::new("t").source("s");
+    for (zstd, name) in [
+        (true, "t/s/binlog/000000000012-0af3.binlog.zst"),
+        (false, "t/s/binlog/000000000012-0af3.binlog"),
+    ] {
+        let data = keys.segment_data(12, "0af3", zstd);
+        assert_eq!(data.as_ref(), name);
+        let file = SegmentFile::parse(&data).unwrap();
+        assert_eq!((file.number, file.attempt.as_str()), (12, "0af3"));
+        assert_eq!(parse_segment_marker(&data), None);
+    }
+    let marker = keys.segment_marker(12);
+    assert_eq!(marker.as_ref(), "t/s/binlog/000000000012.json");
+    assert_eq!(parse_segment_marker(&marker), Some(12));
+    assert_eq!(SegmentFile::parse(&marker), None);
+}
+
 proptest! {
     #[test]
     fn every_name_comes_back(name in any::<String>().prop_filter("not empty", |n| !n.is_empty())) {

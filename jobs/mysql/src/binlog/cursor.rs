@@ -120,9 +120,83 @@ impl<'a> Cursor<'a> {
     }
 }
 
+impl<'a> Cursor<'a> {
+    /// The integer of MySQL's serialization library: the ones that the first byte ends with, in
+    /// bits, are how many bytes follow it.
+    pub(crate) fn varlen(&mut self) -> Read<u64> {
+        let [first] = *self.peek::<1>()?;
+        let bytes = first.trailing_ones() + 1;
+        if bytes == 9 {
+            self.u8()?;
+            return self.uint(8);
+        }
+        Ok(self.uint(bytes as usize)? >> bytes)
+    }
+
+    /// The same, of a number that may be negative: its sign is the lowest bit.
+    pub(crate) fn varlen_signed(&mut self) -> Read<i64> {
+        let value = self.varlen()?;
+        let size = (value >> 1).cast_signed();
+        Ok(if value & 1 == 1 { !size } else { size })
+    }
+
+    /// The next bytes, which stay where they are.
+    fn peek<const N: usize>(&self) -> Read<&'a [u8; N]> {
+        self.rest.first_chunk().ok_or_else(|| {
+            Broken(format!(
+                "{N} bytes are wanted where {} are left",
+                self.rest.len()
+            ))
+        })
+    }
+
+    /// What stands before the next zero byte, which is taken too.
+    pub(crate) fn until_zero(&mut self) -> Read<&'a [u8]> {
+        let Some(at) = memchr::memchr(0, self.rest) else {
+            return Err(Broken::new("a text does not end in a zero byte"));
+        };
+        let text = self.take(at)?;
+        self.u8()?;
+        Ok(text)
+    }
+
+    /// An array of bytes with its length in one byte before.
+    pub(crate) fn short_bytes(&mut self) -> Read<&'a [u8]> {
+        let count = self.u8()?;
+        self.take(usize::from(count))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn integers_of_the_serialization_library() {
+        let read = |bytes: &[u8]| Cursor::new(bytes).varlen();
+        assert_eq!(read(&[0x78]), Ok(60));
+        assert_eq!(read(&[0x05, 0x65]), Ok(0x6505 >> 2));
+        assert_eq!(
+            read(&[255, 1, 0, 0, 0, 0, 0, 0, 0x80]),
+            Ok(0x8000_0000_0000_0001)
+        );
+        assert_eq!(read(&[127, 0, 0, 0, 0, 0, 0, 1]), Ok(1 << 48));
+        assert!(read(&[]).is_err() && read(&[1]).is_err() && read(&[255, 1]).is_err());
+        let signed = |bytes: &[u8]| Cursor::new(bytes).varlen_signed();
+        assert_eq!(
+            (signed(&[4]), signed(&[6]), signed(&[2])),
+            (Ok(1), Ok(-2), Ok(-1))
+        );
+    }
+
+    #[test]
+    fn texts_end_somewhere() {
+        let mut cursor = Cursor::new(b"ab\0\x02cdx");
+        assert_eq!(cursor.until_zero(), Ok(&b"ab"[..]));
+        assert_eq!(cursor.short_bytes(), Ok(&b"cd"[..]));
+        assert!(cursor.until_zero().is_err());
+        assert_eq!(cursor.left(), 1);
+    }
 
     #[test]
     fn nothing_is_read_beyond_the_end() {

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use super::cursor::Cursor;
 use super::error::{Error, Result};
-use super::header::{FLAG_IN_USE, HEADER, Header, Kind};
+use super::header::{FLAG_ARTIFICIAL, FLAG_IN_USE, HEADER, Header, Kind};
 
 /// What a binlog file begins with.
 pub const MAGIC: [u8; 4] = *b"\xfebin";
@@ -35,7 +35,7 @@ pub struct Format {
 
 impl Format {
     /// Before any format description: no checksums, and post-headers of nobody knows what.
-    fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         Self {
             server_version: String::new(),
             checksums: false,
@@ -71,6 +71,17 @@ impl Event {
         self.bytes
             .get(HEADER..self.bytes.len() - self.checksum)
             .unwrap_or_default()
+    }
+
+    /// An event that was unpacked from another, without a checksum of its own. The offset is the
+    /// other's: that is what can be found in the file.
+    pub(crate) fn bare(offset: u64, header: Header, bytes: Vec<u8>) -> Self {
+        Self {
+            offset,
+            header,
+            bytes,
+            checksum: 0,
+        }
     }
 
     /// An error about its body.
@@ -192,6 +203,108 @@ impl<R: Read> Frames<R> {
         verify(&event, self.format.checksums)?;
         Ok(Some(event))
     }
+}
+
+/// Checks events one at a time, as a server sends them: without a file around them, and with some
+/// that stand in no file.
+#[derive(Debug, Clone)]
+pub struct Checker {
+    limit: u32,
+    format: Format,
+}
+
+impl Checker {
+    /// Before the first event. No event may be larger than `limit` bytes.
+    #[must_use]
+    pub fn new(limit: u32) -> Self {
+        Self {
+            limit,
+            format: Format::unknown(),
+        }
+    }
+
+    /// What the last format description said.
+    #[must_use]
+    pub fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// The event in these bytes, verified. `offset` is for messages.
+    ///
+    /// The artificial `ROTATE` that a stream begins with comes before anything tells whether it ends
+    /// in a checksum: one that is right is taken for a checksum.
+    ///
+    /// # Errors
+    /// When the event is cut off, too large, or not what its checksum says.
+    pub fn check(&mut self, bytes: Vec<u8>, offset: u64) -> Result<Event> {
+        let Some(head) = bytes.first_chunk::<HEADER>() else {
+            return Err(Error::CutOff {
+                offset,
+                needed: HEADER as u64,
+                found: bytes.len() as u64,
+            });
+        };
+        let header = Header::parse(head);
+        let size = header.size;
+        if (size as usize) < HEADER {
+            return Err(Error::TooShort { offset, size });
+        }
+        if size as usize != bytes.len() {
+            return Err(Error::CutOff {
+                offset,
+                needed: u64::from(size),
+                found: bytes.len() as u64,
+            });
+        }
+        if size > self.limit {
+            let limit = self.limit;
+            return Err(Error::TooLarge {
+                offset,
+                size,
+                limit,
+            });
+        }
+        let mut event = Event {
+            offset,
+            header,
+            bytes,
+            checksum: 0,
+        };
+        if header.kind == Kind::FORMAT_DESCRIPTION {
+            (self.format, event.checksum) = describe(&event)?;
+        } else if self.format.post_header.is_empty() {
+            let artificial = header.next == 0 || header.flags & FLAG_ARTIFICIAL != 0;
+            if header.kind != Kind::ROTATE || !artificial {
+                let kind = header.kind;
+                return Err(Error::NoDescription { offset, kind });
+            }
+            if verify(&event, true).is_ok() {
+                event.checksum = CHECKSUM;
+            }
+            return Ok(event);
+        } else if self.format.checksums {
+            event.checksum = CHECKSUM;
+        }
+        verify(&event, self.format.checksums)?;
+        Ok(event)
+    }
+}
+
+/// A copy of an event, flagged as artificial and without a place in a file: what a reader needs to
+/// know that begins in the middle.
+#[must_use]
+pub fn artificial_copy(event: &Event) -> Vec<u8> {
+    let mut bytes = event.bytes.clone();
+    let flags = (event.header.flags | FLAG_ARTIFICIAL).to_le_bytes();
+    if let Some(next_and_flags) = bytes.get_mut(FLAGS - 4..HEADER) {
+        next_and_flags.copy_from_slice(&[0, 0, 0, 0, flags[0], flags[1]]);
+    }
+    if event.checksum == CHECKSUM
+        && let Some((covered, written)) = bytes.split_last_chunk_mut::<CHECKSUM>()
+    {
+        *written = crc32fast::hash(covered).to_le_bytes();
+    }
+    bytes
 }
 
 /// Reads until `into` is full or the input ends; how much.

@@ -9,6 +9,18 @@ use crate::schema::TableName;
 /// More columns than a table can have (4096) are damage.
 const MOST_COLUMNS: u64 = 4096;
 
+/// The servers' numbers of some types (`enum_field_types`).
+pub(crate) const VARCHAR: u8 = 15;
+pub(crate) const BLOB_COMPRESSED: u8 = 140;
+pub(crate) const VARCHAR_COMPRESSED: u8 = 141;
+pub(crate) const VECTOR: u8 = 242;
+pub(crate) const ENUM: u8 = 247;
+pub(crate) const SET: u8 = 248;
+pub(crate) const BLOB: u8 = 252;
+pub(crate) const VAR_STRING: u8 = 253;
+pub(crate) const STRING: u8 = 254;
+pub(crate) const GEOMETRY: u8 = 255;
+
 /// How a column lies in the rows: the server's own numbers of types (`enum_field_types`), with what
 /// they need to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +66,13 @@ pub enum Layout {
         /// Bytes of the length.
         length: u8,
     },
-    /// The same, with MySQL's binary JSON.
+    /// A length of so many bytes, then so many bytes, packed: MariaDB's `COMPRESSED` columns. They
+    /// are carried to be refused by name where a row has one.
+    Compressed {
+        /// Bytes of the length.
+        length: u8,
+    },
+    /// The same as a BLOB, with MySQL's binary JSON.
     Json {
         /// Bytes of the length.
         length: u8,
@@ -76,6 +94,8 @@ pub struct TableMap {
     pub name: TableName,
     /// Its columns.
     pub columns: Vec<Layout>,
+    /// The servers' numbers of their types (`enum_field_types`), of ENUM and SET the real ones.
+    pub types: Vec<u8>,
     /// Whether each of them takes NULL.
     pub nullable: Vec<bool>,
     /// `binlog_row_metadata`, as it was sent.
@@ -126,10 +146,15 @@ fn read(body: &[u8], id_bytes: usize) -> Read<TableMap> {
     }
     let bits = cursor.take(types.len().div_ceil(8))?;
     let nullable = (0..types.len()).map(|column| bit(bits, column)).collect();
+    let types = types.iter().zip(&columns);
+    let types = types
+        .map(|(number, layout)| real_type(*number, *layout))
+        .collect();
     Ok(TableMap {
         id,
         name: TableName::new(schema, table),
         columns,
+        types,
         nullable,
         metadata: cursor.rest().to_vec(),
     })
@@ -152,6 +177,15 @@ fn name(cursor: &mut Cursor<'_>) -> Read<String> {
 pub(crate) fn bit(bits: &[u8], index: usize) -> bool {
     bits.get(index / 8)
         .is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+}
+
+/// ENUM and SET come as CHAR.
+fn real_type(number: u8, layout: Layout) -> u8 {
+    match layout {
+        Layout::Enum(_) => ENUM,
+        Layout::Set(_) => SET,
+        _ => number,
+    }
 }
 
 fn layout(number: u8, cursor: &mut Cursor<'_>) -> Read<Layout> {
@@ -186,6 +220,16 @@ fn layout(number: u8, cursor: &mut Cursor<'_>) -> Read<Layout> {
         17 => fractional(cursor.u8()?, Layout::Timestamp)?,
         18 => fractional(cursor.u8()?, Layout::DateTime)?,
         19 => fractional(cursor.u8()?, Layout::Time)?,
+        BLOB_COMPRESSED => {
+            let length = cursor.u8()?;
+            checked(length, 1..=4, Layout::Compressed { length }, "BLOB")?
+        }
+        VARCHAR_COMPRESSED => {
+            let longest = cursor.u16()?;
+            Layout::Compressed {
+                length: if longest > 255 { 2 } else { 1 },
+            }
+        }
         242 | 249..=252 | 255 => {
             let length = cursor.u8()?;
             checked(length, 1..=4, Layout::Blob { length }, "BLOB")?

@@ -136,6 +136,12 @@ pub(crate) fn read<'a>(layout: Layout, cursor: &mut Cursor<'a>) -> Read<Value<'a
         },
         Layout::OldDateTime => old_datetime(cursor.uint(8)?)?,
         Layout::OldTime => old_time(cursor)?,
+        Layout::Compressed { .. } => {
+            return Err(Broken::new(
+                "it has a COMPRESSED column of MariaDB, which cannot be read: ALTER TABLE … MODIFY it \
+                 without COMPRESSED and take a new dump, or leave the table out",
+            ));
+        }
         Layout::OldDecimal => return Err(Broken::new("a DECIMAL of before MySQL 5.0 has no rows")),
     })
 }

@@ -136,3 +136,57 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn single_transactions_are_added() {
+    let gtid = |number: u64| Gtid::MySql {
+        uuid: A.into(),
+        tag: String::new(),
+        number,
+    };
+    let mut all = set("");
+    for number in [5, 6, 9, 2, 7, 8, 1, 9, 4] {
+        assert_eq!(
+            all.has(&gtid(number)),
+            number == 9 && all.has(&gtid(5)) && all.has(&gtid(9))
+        );
+        all.add(&gtid(number)).unwrap();
+        assert!(all.has(&gtid(number)));
+    }
+    assert_eq!(all.to_string(), format!("{A}:1-2:4-9"));
+    assert!(!all.has(&gtid(3)) && !all.has(&gtid(10)));
+    let tagged = Gtid::MySql {
+        uuid: A.into(),
+        tag: "t".into(),
+        number: 3,
+    };
+    all.add(&tagged).unwrap();
+    assert_eq!(all.to_string(), format!("{A}:1-2:4-9:t:3"));
+    assert_eq!(tagged.to_string(), format!("{A}:t:3"));
+
+    let maria = |number: u64| Gtid::MariaDb {
+        domain: 1,
+        server: 2,
+        number,
+    };
+    assert!(all.add(&maria(1)).is_err(), "of two kinds");
+    let mut all = set("");
+    all.add(&maria(7)).unwrap();
+    all.add(&maria(3)).unwrap();
+    assert_eq!(all.to_string(), "1-2-7");
+    assert!(all.has(&maria(7)) && !all.has(&maria(8)));
+}
+
+proptest! {
+    #[test]
+    fn adding_one_by_one_is_the_union(numbers in proptest::collection::vec(1_u64..60, 0..60)) {
+        let mut all = set("");
+        let mut united = set("");
+        for number in numbers {
+            let gtid = Gtid::MySql { uuid: A.into(), tag: String::new(), number };
+            all.add(&gtid).unwrap();
+            united = united.union(&set(&gtid.to_string()));
+            prop_assert_eq!(&all, &united);
+        }
+    }
+}

@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod binlog;
+mod binlog_decoder;
+mod binlog_events;
 mod connecting;
 mod definitions;
 mod keys;
 mod place;
 mod privileges;
 mod refusals;
+mod row_values;
 mod server;

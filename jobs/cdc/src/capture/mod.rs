@@ -1,0 +1,190 @@
+//! Capture: the binlog of each source into segments in staging.
+//!
+//! One task for each source, one lease for each (`capture/<source>`), one chain of segments
+//! ([`tideway_staging::segment`]). Nothing of the process matters: everything is in the chain.
+//!
+//! **Killed at any point.** Durable are, in this order: `start.json`, then for each segment its object
+//! and its marker.
+//!
+//! - Before `start.json`: nothing happened. After: the place holds, whoever goes on.
+//! - After an object: it has no marker and does not exist. Its events are received again.
+//! - After a marker: the next process reads it, takes its `to`, and receives what follows.
+//!
+//! So every event behind `start.json` is in exactly one segment, in order.
+//!
+//! **Within a process** the place behind the last *received* event governs ([`track`]). When a
+//! connection is lost and the same server answers again, the stream goes on there and the segment in
+//! hand is continued: offsets of one server mean the same event for ever, and each event's checksum was
+//! verified when it came. When another server answers, what is in hand is given up and asked for again
+//! behind the last marker, by GTID, for offsets are the new server's ([`admit`]).
+//!
+//! **Two at once.** The lease keeps the second out. A first one that was suspended and wakes up sees
+//! its lease lost, or meets the other's marker where its own belongs, and stops; the server ends its
+//! stream as soon as the other, with the same server id, asks for one.
+//!
+//! **A segment ends** at the end of a log file; at `--segment-size`, at a transaction's end when one
+//! comes soon, otherwise in its midst; after `--segment-interval`, at a transaction's end. When the
+//! place moved and no event was to be kept, an empty one says so within ten seconds.
+
+pub mod admit;
+pub mod error;
+pub mod lag;
+pub mod place;
+pub mod refused;
+pub mod replay;
+pub mod run;
+pub mod segments;
+pub mod start;
+pub mod stream;
+pub mod track;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tideway_config::ResolvedSource;
+use tideway_job::{Job, JobError, Progress};
+use tideway_staging::lease::{Acquired, Lease, TERM};
+use tokio::task::JoinSet;
+
+use self::error::{Error, Result};
+use self::run::Capture;
+use crate::options::Args;
+
+/// How often a busy lease is asked for again.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Captures all sources of the job, each in a task of its own; ends when all have ended. An error of
+/// one stops the others, which commit what is in hand: a process that goes on with some of its sources
+/// would not be started again for the rest.
+///
+/// # Errors
+/// [`JobError`], whose variants are the exit codes.
+pub async fn run(job: &Arc<Job>, args: &Args) -> Result<(), JobError> {
+    let mut tasks = JoinSet::new();
+    for config in job.sources() {
+        let (job, args, config) = (Arc::clone(job), args.clone(), config.clone());
+        tasks.spawn(async move {
+            let progress = job.progress(&config.id);
+            let result = capture(&job, &args, &config, &progress).await;
+            let result = result.map_err(JobError::from);
+            progress.finish(&result).await;
+            if let Err(error) = &result
+                && !matches!(error, JobError::Stopped)
+            {
+                tracing::error!(source = config.id, "{error}");
+                job.stop.cancel();
+            }
+            result
+        });
+    }
+    let mut worst = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let ended = ended.unwrap_or_else(|error| {
+            Err(JobError::failed(format!(
+                "a capture ended unexpectedly: {error}"
+            )))
+        });
+        // What needs a change is told before what passes, and both before a wish that was obeyed.
+        let rank = |result: &Result<(), JobError>| match result {
+            Ok(()) => 0,
+            Err(JobError::Stopped) => 1,
+            Err(JobError::Failed(_)) => 2,
+            Err(_) => 3,
+        };
+        if rank(&ended) > rank(&worst) {
+            worst = ended;
+        }
+    }
+    worst
+}
+
+/// Captures one source until its goal, a stop, or an error that does not pass.
+///
+/// # Errors
+/// Each with what to do about it.
+pub async fn capture(
+    job: &Arc<Job>,
+    args: &Args,
+    config: &ResolvedSource,
+    progress: &Progress,
+) -> Result<()> {
+    progress.stage("waiting");
+    let lease = Arc::new(lease(job, args, config, progress).await?);
+    let result = Box::pin(held(job, args, config, progress, &lease)).await;
+    // The reader of the lease went with `held`.
+    if let Some(lease) = Arc::into_inner(lease)
+        && let Err(error) = lease.release().await
+    {
+        tracing::warn!(source = config.id, "{error}");
+    }
+    result
+}
+
+async fn held(
+    job: &Arc<Job>,
+    args: &Args,
+    config: &ResolvedSource,
+    progress: &Progress,
+    lease: &Arc<Lease>,
+) -> Result<()> {
+    let stop = job.stop.clone();
+    let opened = Box::pin(async {
+        let server = run::connect(job, config).await?;
+        let lease = Arc::clone(lease);
+        let capture = Capture::open(job, args, config, progress, lease, &server).await?;
+        Ok::<_, Error>((server, capture))
+    });
+    let (server, mut capture) = tokio::select! {
+        opened = opened => opened?,
+        () = stop.cancelled() => return Err(Error::Stopped),
+    };
+    Box::pin(capture.follow(server)).await
+}
+
+/// Takes the source's lease. One that is not renewed any more is waited for, whatever `--wait` says:
+/// its holder is dead, and its term ends soon.
+async fn lease(
+    job: &Arc<Job>,
+    args: &Args,
+    config: &ResolvedSource,
+    progress: &Progress,
+) -> Result<Lease> {
+    let name = format!("capture/{}", config.id);
+    let own = format!(
+        "capture of {}, pid {} on {}",
+        config.id,
+        std::process::id(),
+        host()
+    );
+    let begun = Instant::now();
+    let mut first_until = None;
+    loop {
+        match Lease::acquire(&job.staging, &job.keys, &name, &own, TERM).await? {
+            Acquired::Held(lease) => return Ok(lease),
+            Acquired::Busy { owner, until } => {
+                let first = *first_until.get_or_insert_with(|| {
+                    progress.message(format!(
+                        "{owner} has the lease `{name}` until {until}: looking whether it lives"
+                    ));
+                    until
+                });
+                if until > first && begun.elapsed() >= args.wait {
+                    return Err(Error::Busy {
+                        source_id: config.id.clone(),
+                        owner,
+                        until: until.format("%H:%M:%S UTC").to_string(),
+                    });
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = job.stop.cancelled() => return Err(Error::Stopped),
+        }
+    }
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned())
+}
