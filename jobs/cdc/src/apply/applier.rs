@@ -103,6 +103,8 @@ pub(super) struct Mapped {
     pub map: TableMap,
     /// How its rows are written; `None`: they are left out.
     pub table: Option<Arc<Table>>,
+    /// Where the end of a row's life stands, in MariaDB's tables `WITH SYSTEM VERSIONING`.
+    pub history: Option<usize>,
 }
 
 /// A place to which the checkpoint may move.
@@ -406,6 +408,21 @@ impl<'a> Applier<'a> {
         }
         self.last_token = Instant::now();
         self.settle(false).await
+    }
+
+    /// Holds still while a person wants that, with everything committed.
+    ///
+    /// # Errors
+    /// A worker failed; the checkpoint cannot be stored; a stop was asked for.
+    pub async fn pause(&mut self) -> Result<()> {
+        if !*self.set.job.control.paused().borrow() {
+            return Ok(());
+        }
+        self.drain().await?;
+        match self.set.job.safe_point().await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Error::Stopped),
+        }
     }
 
     /// Nothing more was captured yet.

@@ -1,5 +1,6 @@
 //! What apply begins from: the target's checkpoint, or, for the first time, the dump or the start.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mysql_async::Conn;
@@ -9,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 use tideway_config::{ResolvedSource, TaskMode};
 use tideway_job::Job;
 use tideway_mysql::connect::Server;
-use tideway_mysql::info::ServerInfo;
+use tideway_mysql::ddl::{Context, Statement, model};
+use tideway_mysql::info::{Flavor, ServerInfo, Version};
 use tideway_mysql::position::{self, BinlogPosition};
 use tideway_mysql::schema::{self, Kind, TableDef, TableName};
 use tideway_mysql::{Error as ServerError, sql};
@@ -156,8 +158,12 @@ impl Reader<'_> {
                 end: mark(&manifest.end)?,
             }
         };
+        let mut saved = self.first(manifest.hash(), start)?;
+        for database in &plan.databases {
+            note_database(&database.create_sql, start, &mut saved.state.databases);
+        }
         Ok(Begin {
-            saved: self.first(manifest.hash(), start)?,
+            saved,
             fresh: true,
             catalog,
             dump,
@@ -240,7 +246,7 @@ impl Reader<'_> {
 
     /// The definitions of an incremental task: the source's of now. Where a DDL lies between the start
     /// and now, the rows before it do not fit, and apply says so.
-    async fn read_source(&self, begin: &mut Begin, _start: &Start) -> Result<()> {
+    async fn read_source(&self, begin: &mut Begin, start: &Start) -> Result<()> {
         let server = self.job_source().await?;
         let mut conn = server.conn().await?;
         for listing in schema::list(&mut conn).await? {
@@ -252,6 +258,13 @@ impl Reader<'_> {
             }
             if let Some((def, _)) = define(&mut conn, server.info(), name).await? {
                 begin.catalog.insert(Known::new(def));
+            }
+        }
+        for name in schema::list_schemas(&mut conn).await? {
+            if self.source.filter.includes_schema(&name)
+                && let Some(text) = schema::show_create_database(&mut conn, &name).await?
+            {
+                note_database(&text, start, &mut begin.saved.state.databases);
             }
         }
         drop(conn);
@@ -332,6 +345,24 @@ impl Reader<'_> {
             () = tokio::time::sleep(POLL) => Ok(()),
             () = self.job.stop.cancelled() => Err(Error::Stopped),
         }
+    }
+}
+
+/// Notes the defaults of a database from what SHOW CREATE DATABASE printed.
+fn note_database(create_sql: &str, start: &Start, into: &mut BTreeMap<String, model::Database>) {
+    // A server that leaves the collation of utf8mb4 out is an old one, whose default it is.
+    let context = match super::flavor_of(&start.flavor) {
+        Flavor::MariaDb => Context::new(Flavor::MariaDb, Version::new(10, 4, 0)),
+        flavor => Context::new(flavor, Version::new(5, 7, 44)),
+    };
+    let statement = Statement::parse(create_sql, &context);
+    let mut model = model::Catalog::default();
+    // One that is not understood is not known: a CREATE TABLE there is then read from the source.
+    if let Err(error) = model::apply(&statement, &mut model) {
+        tracing::warn!("{error}");
+    }
+    for (name, database) in model.databases() {
+        into.insert(name.to_owned(), database.clone());
     }
 }
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tideway_mysql::binlog::rows;
 use tideway_mysql::binlog::value::Value;
 use tideway_mysql::info::Flavor;
-use super::row_api as row;
-use tideway_mysql::row::ValueError;
+use tideway_mysql::row::{self, ValueError};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::checkpoint::Keyless;
@@ -103,7 +102,7 @@ impl Encoder {
         let mut keys = Vec::with_capacity(table.unique.len());
         for image in [&row.before, &row.after] {
             if !image.is_empty() {
-                keys::of_row(table, image, &mut self.scratch, &mut keys);
+                keys::of_row(table, image, &mut self.scratch, &mut keys)?;
             }
         }
         let op = if table.keyless() && kind != rows::Change::Insert {
@@ -152,7 +151,7 @@ impl Encoder {
         text.push(b'(');
         for column in &table.columns {
             let value = image.get(column.image).unwrap_or(&Value::Absent);
-            tideway_mysql::row::write_literal(&column.def, value, self.flavor, &mut text)?;
+            row::write_literal(&column.def, value, self.flavor, &mut text)?;
             self.ends.push(text.len());
             text.push(b',');
         }
@@ -167,7 +166,7 @@ impl Encoder {
         self.former_ends.clear();
         for column in table.key.iter().filter_map(|&i| table.columns.get(i)) {
             let value = image.get(column.image).unwrap_or(&Value::Absent);
-            tideway_mysql::row::write_literal(&column.def, value, self.flavor, &mut self.former)?;
+            row::write_literal(&column.def, value, self.flavor, &mut self.former)?;
             self.former_ends.push(self.former.len());
             self.former.push(b',');
         }
@@ -205,7 +204,7 @@ impl Encoder {
                 text.extend_from_slice(column.target.as_bytes());
                 text.push(b'=');
                 let value = row.after.get(column.image).unwrap_or(&Value::Absent);
-                tideway_mysql::row::write_literal(&column.def, value, self.flavor, &mut text)?;
+                row::write_literal(&column.def, value, self.flavor, &mut text)?;
             }
         } else {
             text.extend_from_slice(format!("DELETE FROM {}", table.target_name()).as_bytes());
@@ -213,7 +212,7 @@ impl Encoder {
         for (number, column) in table.columns.iter().enumerate() {
             text.extend_from_slice(if number == 0 { b" WHERE " } else { b" AND " });
             let value = row.before.get(column.image).unwrap_or(&Value::Absent);
-            row::write_equals(&column.def, &column.target, value, self.flavor, &mut text)?;
+            row::write_equals(&column.def, &column.name, value, self.flavor, &mut text)?;
         }
         text.extend_from_slice(b" LIMIT 1");
         Ok(text)

@@ -8,7 +8,7 @@ use std::hash::{Hash as _, Hasher as _};
 
 use sha2::{Digest as _, Sha256};
 use tideway_mysql::binlog::value::Value;
-use super::row_api as row;
+use tideway_mysql::row::ValueError;
 
 use super::table::Table;
 
@@ -30,27 +30,29 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// Appends the numbers of all unique keys of a row's image, those that `found` has already left out. A
 /// key with a NULL in it is like no other and has none.
 ///
+/// # Errors
+/// A value is not of its column's type.
+///
 /// `scratch` is only there to be used again.
-pub fn of_row(table: &Table, image: &[Value<'_>], scratch: &mut Vec<u8>, found: &mut Vec<u64>) {
+pub fn of_row(table: &Table, image: &[Value<'_>], scratch: &mut Vec<u8>, found: &mut Vec<u64>) -> Result<(), ValueError> {
     'keys: for unique in &table.unique {
         scratch.clear();
         scratch.extend_from_slice(&table.id.to_le_bytes());
         scratch.extend_from_slice(&unique.id.to_le_bytes());
-        for &part in &unique.parts {
-            let Some(column) = table.columns.get(part) else {
+        for part in &unique.parts {
+            let Some(column) = table.columns.get(part.column) else {
                 continue;
             };
             match image.get(column.image) {
                 Some(Value::Null) => continue 'keys,
-                Some(value) => row::write_key(&column.def, value, scratch),
+                Some(value) => part.as_key.write(&column.def, value, scratch)?,
                 None => {}
             }
-            // Parts do not run into each other: ('a', 'bc') is not ('ab', 'c').
-            scratch.push(0);
         }
         let number = hash_of(scratch);
         if !found.contains(&number) {
             found.push(number);
         }
     }
+    Ok(())
 }

@@ -26,7 +26,6 @@ pub mod keys;
 pub mod marks;
 pub mod place;
 pub mod rates;
-mod row_api;
 mod rows;
 pub mod scan;
 pub mod session;
@@ -55,7 +54,6 @@ use tideway_staging::layout::SourceKeys;
 use tideway_staging::lease::{self, Acquired, Lease};
 use tideway_staging::segment::{Chain, SegmentMarker, read_marker};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use self::applier::{Applier, Setting};
 use self::batch::Style;
@@ -93,7 +91,6 @@ pub async fn apply(
     args: &Args,
     source: &ResolvedSource,
     progress: &Progress,
-    finish: &CancellationToken,
 ) -> Result<(), JobError> {
     progress.stage("waiting");
     let name = format!("apply/{}", source.id);
@@ -118,7 +115,7 @@ pub async fn apply(
             )));
         }
     };
-    let result = Box::pin(with_lease(job, args, source, progress, finish, &lease)).await;
+    let result = Box::pin(with_lease(job, args, source, progress, &lease)).await;
     if let Err(error) = lease.release().await {
         tracing::debug!("{error}");
     }
@@ -130,7 +127,6 @@ async fn with_lease(
     args: &Args,
     source: &ResolvedSource,
     progress: &Progress,
-    finish: &CancellationToken,
     lease: &Lease,
 ) -> Result<()> {
     let workers = usize::try_from(source.sync.worker_count).unwrap_or(16);
@@ -143,7 +139,7 @@ async fn with_lease(
     )
     .await?;
     let result = Box::pin(with_target(
-        job, args, source, progress, finish, lease, &server, workers,
+        job, args, source, progress, lease, &server, workers,
     ))
     .await;
     server.close().await;
@@ -156,7 +152,6 @@ async fn with_target(
     args: &Args,
     source: &ResolvedSource,
     progress: &Progress,
-    finish: &CancellationToken,
     lease: &Lease,
     server: &Server,
     workers: usize,
@@ -239,7 +234,6 @@ async fn with_target(
     let ends = Ends {
         job,
         source,
-        finish,
         lease,
         until,
     };
@@ -262,7 +256,6 @@ async fn with_target(
 struct Ends<'a> {
     job: &'a Job,
     source: &'a ResolvedSource,
-    finish: &'a CancellationToken,
     lease: &'a Lease,
     until: Until,
 }
@@ -305,6 +298,7 @@ async fn follow(applier: &mut Applier<'_>, feed: &mut Feed, ends: &Ends<'_>) -> 
                 if let Some(marker) = marker.take() {
                     applier.end_segment(&marker, hash).await?;
                 }
+                applier.pause().await?;
                 if ends.until.reached(applier.reached()) {
                     applier.drain().await?;
                     return Ok(());
@@ -342,7 +336,7 @@ async fn captured_all(ends: &Ends<'_>, idle: Instant) -> Result<bool> {
     if held.is_some_and(|(_, record)| record.is_live(Utc::now())) {
         return Ok(false);
     }
-    if ends.finish.is_cancelled() {
+    if ends.job.finish.is_cancelled() {
         // Nobody captures, and the feed would have found what was committed before.
         return Ok(idle.elapsed() >= 3 * TICK);
     }
@@ -495,7 +489,7 @@ fn spawn_workers(
 }
 
 /// The flavour that `start.json` names.
-fn flavor_of(name: &str) -> Flavor {
+pub(crate) fn flavor_of(name: &str) -> Flavor {
     match name {
         "mariadb" => Flavor::MariaDb,
         "aurora" => Flavor::Aurora,

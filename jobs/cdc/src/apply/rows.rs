@@ -8,8 +8,7 @@ use tideway_mysql::binlog::rows::{self, Row, RowsEvent};
 use tideway_mysql::binlog::table_map::TableMap;
 use tideway_mysql::binlog::value::Value;
 use tideway_mysql::binlog::metadata::Metadata;
-use tideway_mysql::binlog::{Event, Kind, compressed, definition};
-use super::row_api as row;
+use tideway_mysql::binlog::{Event, Kind, compressed, definition, json_diff};
 use tideway_mysql::row::ValueError;
 use tideway_mysql::schema::{self, ColumnDef, TableDef, TableName};
 
@@ -39,7 +38,15 @@ impl Applier<'_> {
                 }
                 None => None,
             };
-            self.maps.insert(map.id, Mapped { map, table });
+            let history = table
+                .as_ref()
+                .and_then(|table| definition::history_column(&map, &table.def));
+            let mapped = Mapped {
+                table,
+                history,
+                map,
+            };
+            self.maps.insert(mapped.map.id, mapped);
             return Ok(());
         }
         if is_compressed(event.header.kind) {
@@ -92,6 +99,9 @@ impl Applier<'_> {
             .map_err(|error| self.damaged(error))?
         {
             count += 1;
+            if mapped.is_history(&row) {
+                continue;
+            }
             self.one_row(table, rows.change, &row).await?;
         }
         self.totals().rows += count;
@@ -124,14 +134,14 @@ impl Applier<'_> {
         if table.keyless() && at <= self.keyless {
             return Ok(());
         }
-        let mut texts = Vec::new();
-        let rebuilt = rebuild(table, row, &mut texts);
+        let mut documents = Vec::new();
+        let rebuilt = rebuild(table, row, &mut documents);
         let mut change = match &rebuilt {
             Ok(None) => self.encoder.change(table, kind, row, safe),
             Ok(Some(after)) => {
                 let row = Row {
                     before: row.before.clone(),
-                    after: after.iter().map(|part| part.value(&texts)).collect(),
+                    after: after.iter().map(|part| part.value(&documents)).collect(),
                 };
                 self.encoder.change(table, kind, &row, safe)
             }
@@ -207,6 +217,7 @@ impl Applier<'_> {
     ) -> Result<()> {
         if let Some(former) = self.checked.get(&table.id)
             && former.columns == map.columns
+            && former.types == map.types
             && former.metadata == map.metadata
         {
             return Ok(());
@@ -289,6 +300,24 @@ impl Applier<'_> {
     }
 }
 
+/// The ends of the lives of rows that live: the largest TIMESTAMP before MariaDB 11.5, and since.
+const ALIVE: [u32; 2] = [0x7fff_ffff, 0xffff_ffff];
+
+impl Mapped {
+    /// Whether a row is the history of another one, which the target does not have.
+    fn is_history(&self, row: &Row<'_>) -> bool {
+        let image = if row.after.is_empty() {
+            &row.before
+        } else {
+            &row.after
+        };
+        match self.history.and_then(|end| image.get(end)) {
+            Some(Value::Timestamp { seconds, .. }) => !ALIVE.contains(seconds),
+            _ => false,
+        }
+    }
+}
+
 /// Whether a foreign key changes rows by itself.
 fn acts(key: &schema::ForeignKey) -> bool {
     [&key.on_delete, &key.on_update]
@@ -311,18 +340,18 @@ fn is_compressed(kind: Kind) -> bool {
     )
 }
 
-/// A value of a row, or the number of a text that was made for it.
+/// A value of a row, or the number of a document that was made for it.
 enum Part<'a> {
     As(Value<'a>),
     Made(usize),
 }
 
 impl<'a> Part<'a> {
-    fn value(&self, texts: &'a [Vec<u8>]) -> Value<'a> {
+    fn value(&self, documents: &'a [Vec<u8>]) -> Value<'a> {
         match self {
             Self::As(value) => *value,
             Self::Made(number) => {
-                Value::Text(texts.get(*number).map(Vec::as_slice).unwrap_or_default())
+                Value::Json(documents.get(*number).map(Vec::as_slice).unwrap_or_default())
             }
         }
     }
@@ -332,7 +361,7 @@ impl<'a> Part<'a> {
 fn rebuild<'a>(
     table: &Table,
     row: &Row<'a>,
-    texts: &mut Vec<Vec<u8>>,
+    documents: &mut Vec<Vec<u8>>,
 ) -> Result<Option<Vec<Part<'a>>>, ValueError> {
     if !row.after.iter().any(|v| matches!(v, Value::JsonDiff(_))) {
         return Ok(None);
@@ -343,9 +372,20 @@ fn rebuild<'a>(
             Value::JsonDiff(diff) => {
                 let before = row.before.get(index).unwrap_or(&Value::Absent);
                 let column = table.def.columns.get(index);
-                let name = column.map_or("?", |column| column.name.as_str());
-                texts.push(row::apply_json_diff(name, before, diff)?);
-                Part::Made(texts.len() - 1)
+                let column = column.map_or("?", |column| column.name.as_str());
+                let Value::Json(before) = before else {
+                    return Err(ValueError::Difference {
+                        column: column.to_owned(),
+                    });
+                };
+                let document = json_diff::apply(before, diff).map_err(|what| {
+                    ValueError::Damaged {
+                        column: column.to_owned(),
+                        what,
+                    }
+                })?;
+                documents.push(document);
+                Part::Made(documents.len() - 1)
             }
             value => Part::As(*value),
         });

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tideway_mysql::info::Flavor;
+use tideway_mysql::row::KeyColumn;
 use tideway_mysql::schema::{ColumnDef, Generated, KeyDef, TableDef, TableName};
 use tideway_mysql::sql;
 
@@ -40,7 +41,9 @@ pub struct Column {
     pub image: usize,
     /// Its definition at the source.
     pub def: ColumnDef,
-    /// Its name at the target, quoted.
+    /// Its name at the target.
+    pub name: String,
+    /// The same, quoted.
     pub target: String,
 }
 
@@ -49,9 +52,17 @@ pub struct Column {
 pub struct Unique {
     /// Tells the key from others of the table: a hash of its columns' names.
     pub id: u64,
-    /// Its parts: indexes into `columns`. A part that is an expression is left out, which makes more
-    /// rows look alike, never fewer.
-    pub parts: Vec<usize>,
+    /// Its parts. One that is an expression is left out, which makes more rows look alike, never fewer.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a unique key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Index into `columns`.
+    pub column: usize,
+    /// How its values compare.
+    pub as_key: KeyColumn,
 }
 
 /// Why a table cannot be written to.
@@ -87,6 +98,7 @@ impl Table {
             columns.push(Column {
                 image,
                 def: (*column).clone(),
+                name: found.name.clone(),
                 target: sql::ident(&found.name),
             });
         }
@@ -101,7 +113,7 @@ impl Table {
         let key = key.unwrap_or_default();
         let mut unique = Vec::new();
         for one in def.keys.iter().chain(&at_target.keys).filter(|k| k.unique) {
-            let planned = plan_unique(one, &index);
+            let planned = plan_unique(one, &columns, at_target, &index);
             if !unique.contains(&planned) {
                 unique.push(planned);
             }
@@ -173,12 +185,25 @@ impl Table {
     }
 }
 
-fn plan_unique(key: &KeyDef, index: &impl Fn(&str) -> Option<usize>) -> Unique {
-    let parts = key
-        .parts
-        .iter()
-        .filter_map(|part| index(part.column.as_deref()?))
-        .collect();
+fn plan_unique(
+    key: &KeyDef,
+    columns: &[Column],
+    at_target: &TableDef,
+    index: &impl Fn(&str) -> Option<usize>,
+) -> Unique {
+    let mut parts = Vec::new();
+    for part in &key.parts {
+        let found = part.column.as_deref().and_then(index);
+        let Some((number, column)) = found.and_then(|n| Some((n, columns.get(n)?))) else {
+            continue;
+        };
+        let there = at_target.column(&column.def.name);
+        let collation = there.and_then(|c| c.collation.as_deref());
+        parts.push(Part {
+            column: number,
+            as_key: KeyColumn::new(&column.def, collation, part.prefix),
+        });
+    }
     Unique {
         id: super::keys::hash_of(names(key).join("\0").as_bytes()),
         parts,

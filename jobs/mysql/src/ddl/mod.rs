@@ -25,6 +25,7 @@ mod rewrite;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use names::{NameRef, NameRole};
 pub use rewrite::Split;

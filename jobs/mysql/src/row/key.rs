@@ -17,22 +17,20 @@ use super::literal::{damaged, is_unsigned, utf8};
 use super::{ValueError, number};
 
 /// A column as a part of a key.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyColumn<'a> {
-    column: &'a ColumnDef,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyColumn {
     fold: Fold,
     prefix: Option<usize>,
 }
 
-impl<'a> KeyColumn<'a> {
+impl KeyColumn {
     /// A part of a key: its column at the source, the collation that the target gives it (`None` when
     /// it is the source's), and how many characters or bytes are indexed when not all.
     #[must_use]
-    pub fn new(column: &'a ColumnDef, target: Option<&str>, prefix: Option<u32>) -> Self {
+    pub fn new(column: &ColumnDef, target: Option<&str>, prefix: Option<u32>) -> Self {
         // Without a collation nothing is known about how it compares.
         let source = column.collation.as_deref().map_or(Fold::One, Fold::of);
         Self {
-            column,
             fold: target.map_or(source, |target| source.or(Fold::of(target))),
             prefix: prefix.and_then(|prefix| usize::try_from(prefix).ok()),
         }
@@ -42,8 +40,12 @@ impl<'a> KeyColumn<'a> {
     ///
     /// # Errors
     /// [`ValueError`], which names the column.
-    pub fn write(&self, value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        let column = self.column;
+    pub fn write(
+        &self,
+        column: &ColumnDef,
+        value: &Value<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ValueError> {
         // What ends one value and begins the next, so that ("a", "bc") is not ("ab", "c").
         out.push(0xFF);
         match (*value, &column.ty) {
@@ -99,7 +101,7 @@ impl<'a> KeyColumn<'a> {
             (
                 Value::Text(bytes) | Value::Blob(bytes),
                 ColumnType::Char { .. } | ColumnType::Varchar { .. } | ColumnType::Text { .. },
-            ) => self.text(bytes, out)?,
+            ) => self.text(column, bytes, out)?,
             (Value::Text(bytes), ColumnType::Binary { .. }) => {
                 // The event has its zero bytes cut; an index of a part of it may have more.
                 let bytes = self.cut(bytes);
@@ -131,11 +133,11 @@ impl<'a> KeyColumn<'a> {
         }
     }
 
-    fn text(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+    fn text(&self, column: &ColumnDef, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
         if self.fold == Fold::One {
             return Ok(());
         }
-        let text = utf8(self.column, bytes)?;
+        let text = utf8(column, bytes)?;
         let end = self
             .prefix
             .and_then(|prefix| text.char_indices().nth(prefix))
@@ -154,7 +156,7 @@ pub fn write_key(
     value: &Value<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ValueError> {
-    KeyColumn::new(column, None, None).write(value, out)
+    KeyColumn::new(column, None, None).write(column, value, out)
 }
 
 /// `-0.0` is `0.0` for an index.
@@ -188,9 +190,17 @@ fn shorten(start: usize, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn key(column: &KeyColumn<'_>, value: Value<'_>) -> Vec<u8> {
+    struct Bound<'a>(&'a ColumnDef, KeyColumn);
+
+    impl<'a> Bound<'a> {
+        fn new(column: &'a ColumnDef, target: Option<&str>, prefix: Option<u32>) -> Self {
+            Self(column, KeyColumn::new(column, target, prefix))
+        }
+    }
+
+    fn key(column: &Bound<'_>, value: Value<'_>) -> Vec<u8> {
         let mut out = Vec::new();
-        column.write(&value, &mut out).unwrap();
+        column.1.write(column.0, &value, &mut out).unwrap();
         out
     }
 
@@ -204,19 +214,19 @@ mod tests {
     #[test]
     fn equal_keys_have_the_same_bytes() {
         let double = ColumnDef::new("d", "double");
-        let double = KeyColumn::new(&double, None, None);
+        let double = Bound::new(&double, None, None);
         assert_eq!(
             key(&double, Value::Double(-0.0)),
             key(&double, Value::Double(0.0))
         );
         let binary = ColumnDef::new("b", "binary(4)");
-        let part = KeyColumn::new(&binary, None, Some(2));
+        let part = Bound::new(&binary, None, Some(2));
         assert_eq!(
             key(&part, Value::Text(b"a\0b")),
             key(&part, Value::Text(b"a"))
         );
         let name = text("varchar(9)", "utf8mb4_0900_ai_ci");
-        let name = KeyColumn::new(&name, None, Some(2));
+        let name = Bound::new(&name, None, Some(2));
         let of = |text: &'static str| key(&name, Value::Text(text.as_bytes()));
         assert_eq!(of("Éab"), of("eAx"));
         assert_ne!(of("eab"), of("ebb"));
@@ -226,10 +236,10 @@ mod tests {
     #[test]
     fn a_coarser_target_counts() {
         let name = text("varchar(9)", "utf8mb4_bin");
-        let exact = KeyColumn::new(&name, None, None);
-        let coarse = KeyColumn::new(&name, Some("utf8mb4_general_ci"), None);
+        let exact = Bound::new(&name, None, None);
+        let coarse = Bound::new(&name, Some("utf8mb4_general_ci"), None);
         let of =
-            |column: &KeyColumn<'_>, text: &'static str| key(column, Value::Text(text.as_bytes()));
+            |column: &Bound<'_>, text: &'static str| key(column, Value::Text(text.as_bytes()));
         assert_ne!(of(&exact, "a"), of(&exact, "A"));
         assert_eq!(of(&coarse, "a"), of(&coarse, "A"));
     }

@@ -420,7 +420,7 @@ fn differ_without_a_column(map: &TableMap, metadata: &Metadata, def: &TableDef) 
     assert!(matches(map, metadata, &more).is_err());
 }
 
-/// What the metadata says beyond what [`matches`] compares.
+/// What the metadata says beyond what [`matches()`] compares.
 fn compare_full(on: On, metadata: &Metadata, def: &TableDef) {
     for (sent, column) in metadata.columns.iter().zip(&def.columns) {
         assert_eq!(sent.name.as_ref(), Some(&column.name), "{on:?}");

@@ -3,36 +3,16 @@
 //! the old keys; then the new ones, which name columns by their new names.
 
 use super::super::Context;
-use super::super::cursor::Cursor;
-use super::super::statement::{AlterSpec, Kind, PartitionOp, SpecKind, Statement};
+use super::super::statement::{AlterSpec, Kind, Statement};
 use super::Why;
-use super::charset::{self, Charset};
-use super::column::{self, ColumnSpec, Place};
-use super::create::{Elements, keeps_foreign_keys};
+use super::charset::Charset;
+use super::column::Place;
+use super::create::keeps_foreign_keys;
 use super::key::{self, KeyKind, same};
-use super::options::{self, Options};
-use super::types;
-use crate::schema::{ColumnDef, KeyDef, TableDef};
-
-/// What an `ALTER TABLE` asks for, gathered.
-#[derive(Debug, Default)]
-struct Plan {
-    drops: Vec<String>,
-    /// Old name and new definition.
-    changes: Vec<(String, ColumnSpec)>,
-    renames: Vec<(String, String)>,
-    visible: Vec<(String, bool)>,
-    defaults: Vec<(String, Option<String>)>,
-    /// What takes a place, in the order of the statement.
-    placed: Vec<ColumnSpec>,
-    elements: Elements,
-    drop_keys: Vec<String>,
-    rename_keys: Vec<(String, String)>,
-    drop_foreign: Vec<String>,
-    options: Options,
-    convert: Option<charset::Wanted>,
-    unpartition: bool,
-}
+use super::plan::{Plan, name};
+use super::shape;
+use crate::schema::{ColumnDef, TableDef};
+use crate::types::column_type::ColumnType;
 
 /// Renames of columns of a table: others may refer to them.
 pub(super) type Renamed = Vec<(String, String)>;
@@ -63,8 +43,7 @@ pub(super) fn index(statement: &Statement, table: &mut TableDef) -> Result<(), W
         let if_exists = cursor.eat_all(&["IF", "EXISTS"]);
         let name = name(&mut cursor, "DROP INDEX")?;
         plan.drop_key(name, if_exists, table)?;
-        plan.old_keys(table, &[]);
-        return Ok(());
+        return plan.old_keys(table, &[], &[], false);
     }
     let or_replace = cursor.eat_all(&["OR", "REPLACE"]);
     let kind = match () {
@@ -88,207 +67,7 @@ pub(super) fn index(statement: &Statement, table: &mut TableDef) -> Result<(), W
     key::add(table, vec![key], statement.context.is_maria())
 }
 
-fn name(cursor: &mut Cursor<'_>, what: &str) -> Result<String, Why> {
-    cursor
-        .ident()
-        .ok_or_else(|| Why::new(format!("{what} without a name")))
-}
-
 impl Plan {
-    fn read(
-        &mut self,
-        kind: SpecKind,
-        cursor: &mut Cursor<'_>,
-        table: &TableDef,
-    ) -> Result<(), Why> {
-        match kind {
-            SpecKind::AddColumn => {
-                cursor.step();
-                cursor.eat("COLUMN");
-                let if_not_exists = cursor.eat_all(&["IF", "NOT", "EXISTS"]);
-                let list = cursor
-                    .clone()
-                    .parens()
-                    .filter(|_| cursor.is_punct('('))
-                    .map(|inside| cursor.within(inside).pieces());
-                let pieces = list.unwrap_or_else(|| vec![cursor.at()..cursor.len()]);
-                for piece in pieces {
-                    let mut cursor = cursor.within(piece);
-                    let mut elements = Elements::default();
-                    elements.read(&mut cursor)?;
-                    let exists = elements
-                        .columns
-                        .iter()
-                        .any(|column| table.column(&column.name).is_some());
-                    if if_not_exists && exists {
-                        continue;
-                    }
-                    self.placed.append(&mut elements.columns);
-                    self.elements.keys.append(&mut elements.keys);
-                    self.elements.foreign.append(&mut elements.foreign);
-                }
-            }
-            SpecKind::DropColumn => {
-                cursor.step();
-                cursor.eat("COLUMN");
-                let if_exists = cursor.eat_all(&["IF", "EXISTS"]);
-                let name = name(cursor, "DROP COLUMN")?;
-                if let Some(column) = existing(table, &name, if_exists)? {
-                    self.drops.push(column.name.clone());
-                }
-            }
-            SpecKind::ModifyColumn | SpecKind::ChangeColumn => {
-                cursor.step();
-                cursor.eat("COLUMN");
-                let if_exists = cursor.eat_all(&["IF", "EXISTS"]);
-                let old = name(cursor, "MODIFY or CHANGE")?;
-                let new = if kind == SpecKind::ChangeColumn {
-                    name(cursor, "CHANGE")?
-                } else {
-                    old.clone()
-                };
-                let mut spec = column::read_named(cursor, new)?;
-                let Some(column) = existing(table, &old, if_exists)? else {
-                    return Ok(());
-                };
-                self.elements.keys_of(&mut spec);
-                if spec.place.is_some() {
-                    self.placed.push(spec.clone());
-                }
-                self.changes.push((column.name.clone(), spec));
-            }
-            SpecKind::RenameColumn => {
-                cursor.step();
-                cursor.eat("COLUMN");
-                let if_exists = cursor.eat_all(&["IF", "EXISTS"]);
-                let old = name(cursor, "RENAME COLUMN")?;
-                cursor.eat_any(&["TO", "AS"]);
-                let new = name(cursor, "RENAME COLUMN")?;
-                if let Some(column) = existing(table, &old, if_exists)? {
-                    self.renames.push((column.name.clone(), new));
-                }
-            }
-            SpecKind::AlterColumn => {
-                cursor.step();
-                cursor.eat("COLUMN");
-                let if_exists = cursor.eat_all(&["IF", "EXISTS"]);
-                let name = name(cursor, "ALTER COLUMN")?;
-                let Some(column) = existing(table, &name, if_exists)? else {
-                    return Ok(());
-                };
-                let name = column.name.clone();
-                if cursor.eat_all(&["SET", "DEFAULT"]) {
-                    let default = column::default(cursor)?;
-                    self.defaults.push((name, default));
-                } else if cursor.eat_all(&["DROP", "DEFAULT"]) {
-                    self.defaults.push((name, None));
-                } else if cursor.eat_all(&["SET", "INVISIBLE"]) {
-                    self.visible.push((name, false));
-                } else if cursor.eat_all(&["SET", "VISIBLE"]) {
-                    self.visible.push((name, true));
-                } else {
-                    return Err(Why::new(format!("`{}` of ALTER COLUMN", cursor.current())));
-                }
-            }
-            SpecKind::AddPrimaryKey
-            | SpecKind::AddUnique
-            | SpecKind::AddIndex
-            | SpecKind::AddForeignKey
-            | SpecKind::AddCheck => {
-                cursor.step();
-                self.elements.read(cursor)?;
-            }
-            SpecKind::DropPrimaryKey => {
-                cursor.step();
-                cursor.eat_all(&["PRIMARY", "KEY"]);
-                let if_exists = cursor.eat_all(&["IF", "EXISTS"]);
-                self.drop_key("PRIMARY".to_owned(), if_exists, table)?;
-            }
-            SpecKind::DropIndex => {
-                cursor.step();
-                cursor.eat_any(&["INDEX", "KEY"]);
-                let if_exists = cursor.eat_all(&["IF", "EXISTS"]);
-                let name = name(cursor, "DROP INDEX")?;
-                self.drop_key(name, if_exists, table)?;
-            }
-            SpecKind::DropForeignKey => {
-                cursor.step();
-                cursor.eat_all(&["FOREIGN", "KEY"]);
-                cursor.eat_all(&["IF", "EXISTS"]);
-                self.drop_foreign.push(name(cursor, "DROP FOREIGN KEY")?);
-            }
-            SpecKind::DropConstraint => {
-                cursor.step();
-                cursor.eat("CONSTRAINT");
-                cursor.eat_all(&["IF", "EXISTS"]);
-                let name = name(cursor, "DROP CONSTRAINT")?;
-                let unique = |key: &KeyDef| key.unique && same(&key.name, &name);
-                if table.foreign_keys.iter().any(|key| same(&key.name, &name)) {
-                    self.drop_foreign.push(name);
-                } else if table.keys.iter().any(unique) {
-                    self.drop_keys.push(name);
-                }
-                // Otherwise it is a CHECK, which is not in the model.
-            }
-            SpecKind::RenameIndex => {
-                cursor.step();
-                cursor.eat_any(&["INDEX", "KEY"]);
-                cursor.eat_all(&["IF", "EXISTS"]);
-                let old = name(cursor, "RENAME INDEX")?;
-                cursor.eat("TO");
-                let new = name(cursor, "RENAME INDEX")?;
-                self.rename_keys.push((old, new));
-            }
-            SpecKind::Convert => {
-                cursor.step();
-                cursor.eat("TO");
-                let mut wanted = charset::Wanted::default();
-                while !cursor.done() {
-                    if !charset::option(cursor, &mut wanted)
-                        .ok_or_else(|| Why::new("a character set without a name"))?
-                    {
-                        return Err(Why::new(format!("`{}` of CONVERT TO", cursor.current())));
-                    }
-                }
-                self.convert = Some(wanted);
-            }
-            SpecKind::Options => options::read(cursor, &mut self.options)?,
-            SpecKind::Partition(PartitionOp::By) => self.options.partitioned = true,
-            SpecKind::Partition(PartitionOp::Remove) => self.unpartition = true,
-            SpecKind::Partition(PartitionOp::Convert) => {
-                return Err(Why::new("CONVERT of a partition and a table"));
-            }
-            SpecKind::Partition(_)
-            | SpecKind::AlterIndex
-            | SpecKind::AlterCheck
-            | SpecKind::DropCheck
-            | SpecKind::OrderBy
-            | SpecKind::Force
-            | SpecKind::Keys
-            | SpecKind::Tablespace
-            | SpecKind::Modifier
-            | SpecKind::RenameTable => {}
-            SpecKind::Other => {
-                return Err(Why::new(format!(
-                    "`{}`",
-                    cursor.slice(&(cursor.at()..cursor.len()))
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn drop_key(&mut self, name: String, if_exists: bool, table: &TableDef) -> Result<(), Why> {
-        if !table.keys.iter().any(|key| same(&key.name, &name)) {
-            if if_exists {
-                return Ok(());
-            }
-            return Err(Why::new(format!("the unknown key `{name}`")));
-        }
-        self.drop_keys.push(name);
-        Ok(())
-    }
-
     fn apply(
         self,
         table: &mut TableDef,
@@ -308,6 +87,11 @@ impl Plan {
             };
             charset = self.options.wanted.resolve(context, from);
         }
+        if self.convert.is_some() && !self.options.wanted.says_nothing() {
+            return Err(Why::new(
+                "CONVERT TO beside another character set of the table",
+            ));
+        }
         let convert = self.convert.as_ref().map(|wanted| {
             let from = if wanted.default { database } else { &charset };
             wanted.resolve(context, from)
@@ -322,8 +106,9 @@ impl Plan {
         }
         table.partitioned = (table.partitioned || self.options.partitioned) && !self.unpartition;
 
+        let before_columns = table.columns.clone();
         let renamed = self.columns(table, context, &charset, convert.as_ref())?;
-        self.old_keys(table, &renamed);
+        self.old_keys(table, &renamed, &before_columns, context.is_maria())?;
         table
             .foreign_keys
             .retain(|key| !self.drop_foreign.iter().any(|name| same(name, &key.name)));
@@ -373,13 +158,11 @@ impl Plan {
                 continue;
             }
             if let Some((_, spec)) = self.changes.iter().find(|(name, _)| *name == old.name) {
-                let new = spec.resolve(context, charset)?;
+                let new = spec.resolve(context, charset, convert)?;
                 if old.name != new.name {
                     renamed.push((old.name.clone(), new.name.clone()));
                 }
-                if spec.place.is_none() {
-                    columns.push(new);
-                }
+                columns.push(new);
                 continue;
             }
             let mut column = old;
@@ -407,7 +190,15 @@ impl Plan {
             columns.push(column);
         }
         for spec in &self.placed {
-            let column = spec.resolve(context, charset)?;
+            let column = spec.resolve(context, charset, convert)?;
+            // A column that moves stands at its old place until its turn comes.
+            if self
+                .changes
+                .iter()
+                .any(|(_, moved)| moved.name == spec.name)
+            {
+                columns.retain(|column| !same(&column.name, &spec.name));
+            }
             let at = match &spec.place {
                 None => columns.len(),
                 Some(Place::First) => 0,
@@ -433,9 +224,18 @@ impl Plan {
     }
 
     /// The old keys: without dropped ones, over the columns that are left, under their new names.
-    fn old_keys(&self, table: &mut TableDef, renamed: &[(String, String)]) {
+    /// `before` are the columns as they were.
+    fn old_keys(
+        &self,
+        table: &mut TableDef,
+        renamed: &[(String, String)],
+        before: &[ColumnDef],
+        maria: bool,
+    ) -> Result<(), Why> {
         let mut keys = Vec::new();
-        for mut key in std::mem::take(&mut table.keys) {
+        let old = std::mem::take(&mut table.keys);
+        let engine = table.engine.as_deref();
+        for mut key in old {
             if self.drop_keys.iter().any(|name| same(name, &key.name)) {
                 continue;
             }
@@ -454,10 +254,19 @@ impl Plan {
                 };
                 let new = renamed.iter().find(|(name, _)| *name == old);
                 let name = new.map_or(old.clone(), |(_, new)| new.clone());
-                if self.changes.iter().any(|(changed, _)| *changed == old)
-                    && let Some(column) = table.column(&name)
+                let was = before.iter().find(|column| column.name == old);
+                if let (Some(was), Some(column)) = (was, table.column(&name))
+                    && (was.ty != column.ty || was.charset != column.charset)
                 {
+                    if matches!(column.ty, ColumnType::Geometry { .. }) {
+                        return Err(Why::new("a column of a key that becomes a geometry"));
+                    }
                     part.prefix = part.prefix.filter(|len| key::fits(*len, &column.ty));
+                    // A whole TEXT is in FULLTEXT keys only.
+                    let fulltext = part.prefix.is_none() && key::is_long(&was.ty);
+                    if !fulltext && !key.unique {
+                        part.prefix = key::cut(engine, column, part.prefix, maria);
+                    }
                 }
                 part.column = Some(name);
             }
@@ -472,18 +281,7 @@ impl Plan {
         }
         table.keys = keys;
         key::sort(table);
-    }
-}
-
-/// The column; `None` when there is none and the statement says that this is well.
-fn existing<'a>(
-    table: &'a TableDef,
-    name: &str,
-    if_exists: bool,
-) -> Result<Option<&'a ColumnDef>, Why> {
-    match table.column(name) {
-        None if !if_exists => Err(Why::new(format!("the unknown column `{name}`"))),
-        found => Ok(found),
+        Ok(())
     }
 }
 
@@ -494,9 +292,16 @@ fn convert_column(
     context: &Context,
 ) -> Result<(), Why> {
     let members = column.raw_type.starts_with("enum(") || column.raw_type.starts_with("set(");
+    // MySQL reads the bytes of old members as characters of the new set, which makes others of them.
+    let wide = |charset: &str| matches!(charset, "ucs2" | "utf16" | "utf16le" | "utf32");
+    if members && wide(from) != wide(&to.charset) {
+        return Err(Why::new(
+            "CONVERT TO of an ENUM or SET between wide and other characters",
+        ));
+    }
     if !members {
-        column.raw_type = types::converted(&column.raw_type, from, to)?;
-        column.ty = crate::types::column_type::ColumnType::parse(&column.raw_type);
+        column.raw_type = shape::converted(&column.raw_type, from, to)?;
+        column.ty = ColumnType::parse(&column.raw_type);
     }
     let none = to.charset == "binary" && !(members && context.is_maria());
     column.charset = (!none).then(|| to.charset.clone());

@@ -45,7 +45,8 @@ impl Wanted {
             }
         } else if self.binary {
             binary_collation(&charset)
-        } else if self.charset.is_some() {
+        } else if self.charset.is_some() || self.default && context.is_maria() {
+            // MariaDB's DEFAULT takes the character set alone from above, not its collation.
             default_collation(context, &charset)
         } else {
             inherited.collation.clone()

@@ -4,8 +4,10 @@ use super::super::Context;
 use super::super::cursor::Cursor;
 use super::Why;
 use super::charset::{self, Charset};
-use super::key::{self, KeyKind, NewForeignKey, NewKey, NewPart};
-use super::types::{self, Shape, TypeSpec};
+use super::foreign::{self, NewForeignKey};
+use super::key::{KeyKind, NewKey, NewPart};
+use super::shape::{self, Shape, TypeSpec};
+use super::types;
 use crate::info::Version;
 use crate::schema::{ColumnDef, Generated};
 use crate::types::column_type::ColumnType;
@@ -33,9 +35,25 @@ pub(super) struct ColumnSpec {
 }
 
 impl ColumnSpec {
-    /// The column in a table of this character set.
-    pub(super) fn resolve(&self, context: &Context, table: &Charset) -> Result<ColumnDef, Why> {
-        let (mut raw_type, charset) = types::resolve(&self.ty, context, table)?;
+    /// The column in a table of this character set. `convert` is that of a `CONVERT TO` in the same
+    /// statement, which holds for the statement's own columns too, whatever they name.
+    pub(super) fn resolve(
+        &self,
+        context: &Context,
+        table: &Charset,
+        convert: Option<&Charset>,
+    ) -> Result<ColumnDef, Why> {
+        let (mut raw_type, mut charset) = shape::resolve(&self.ty, context, table)?;
+        if let (Some(convert), Some(own)) = (convert, &charset)
+            && own.charset != "binary"
+        {
+            if matches!(self.ty.shape, Shape::Text(..)) {
+                // MySQL 9.7 makes a TINYTEXT of a MEDIUMTEXT by this.
+                return Err(Why::new("a TEXT that is defined beside CONVERT TO"));
+            }
+            let ty = self.ty.converted(convert);
+            (raw_type, charset) = shape::resolve(&ty, context, convert)?;
+        }
         let ty = ColumnType::parse(&raw_type);
         if self.ty.compressed {
             raw_type.push_str(" /*M!100301 COMPRESSED*/");
@@ -94,6 +112,13 @@ pub(super) fn read_named(cursor: &mut Cursor<'_>, name: String) -> Result<Column
     }
     while !cursor.done() {
         attribute(cursor, &mut spec)?;
+    }
+    if cursor.context.is_maria() {
+        // A column of MariaDB has one key of its own, the primary one when it is said.
+        let primary = spec.keys.iter().any(|key| key.kind == KeyKind::Primary);
+        spec.keys
+            .retain(|key| !primary || key.kind == KeyKind::Primary);
+        spec.keys.truncate(1);
     }
     Ok(spec)
 }
@@ -162,7 +187,7 @@ fn attribute(cursor: &mut Cursor<'_>, spec: &mut ColumnSpec) -> Result<(), Why> 
             cursor.eat("VIRTUAL");
         }
     } else if cursor.is("REFERENCES") {
-        let foreign = key::references(cursor, None, vec![spec.name.clone()])?;
+        let foreign = foreign::references(cursor, None, vec![spec.name.clone()])?;
         let honoured = if maria {
             cursor.context.version >= Version::new(10, 5, 0)
         } else {

@@ -6,7 +6,8 @@ use super::super::statement::{CreateTable, Statement};
 use super::Why;
 use super::charset::Charset;
 use super::column::{self, ColumnSpec};
-use super::key::{self, Constraint, NewForeignKey, NewKey};
+use super::foreign::NewForeignKey;
+use super::key::{self, Constraint, NewKey};
 use super::options::{self, Options};
 use crate::schema::{TableDef, TableName};
 
@@ -105,7 +106,7 @@ pub(super) fn table(
         partitioned: options.partitioned,
     };
     for column in &elements.columns {
-        table.columns.push(column.resolve(context, &charset)?);
+        table.columns.push(column.resolve(context, &charset, None)?);
     }
     key::add(&mut table, elements.keys, context.is_maria())?;
     key::close_primary(&mut table);

@@ -1,8 +1,10 @@
 //! Definitions of keys and foreign keys, and the names that servers give them.
 
-use super::super::cursor::{Cursor, Name};
+use super::super::cursor::Cursor;
 use super::Why;
-use crate::schema::{ColumnDef, ForeignKey, KeyDef, KeyPart, TableDef, TableName};
+use super::foreign::{self, NewForeignKey};
+use crate::schema::{ColumnDef, KeyDef, KeyPart, TableDef};
+use crate::translate::collation::bytes_per_character;
 use crate::types::column_type::ColumnType;
 
 /// Kinds of keys.
@@ -51,20 +53,6 @@ impl NewPart {
     }
 }
 
-/// A foreign key as a statement defines it.
-#[derive(Debug, Clone)]
-pub(super) struct NewForeignKey {
-    pub(super) name: Option<String>,
-    /// The name behind FOREIGN KEY.
-    pub(super) index: Option<String>,
-    pub(super) columns: Vec<String>,
-    to: Name,
-    to_columns: Vec<String>,
-    on_delete: Option<String>,
-    on_update: Option<String>,
-    pub(super) if_not_exists: bool,
-}
-
 /// A key, a foreign key, or a CHECK.
 #[derive(Debug, Clone)]
 pub(super) enum Constraint {
@@ -101,7 +89,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Option<Constraint>, Why> {
             ahead.ident()
         };
         let columns = columns(&mut ahead)?;
-        let mut foreign = references(&mut ahead, symbol, columns)?;
+        let mut foreign = foreign::references(&mut ahead, symbol, columns)?;
         foreign.index = index;
         foreign.if_not_exists = if_not_exists;
         *cursor = ahead;
@@ -131,11 +119,11 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Option<Constraint>, Why> {
     };
     if_not_exists |= ahead.eat_all(&["IF", "NOT", "EXISTS"]);
     let mut name = None;
-    if !ahead.is_punct('(')
-        && !(ahead.is_any(&["USING", "TYPE"]) && ahead.is_at(1, "BTREE"))
-        && !(ahead.is_any(&["USING", "TYPE"])
-            && (ahead.is_at(1, "HASH") || ahead.is_at(1, "RTREE")))
-    {
+    let method = ["BTREE", "HASH", "RTREE"]
+        .into_iter()
+        .any(|method| ahead.is_at(1, method));
+    let unnamed = method && ahead.is_any(&["USING", "TYPE"]);
+    if !unnamed && !ahead.is_punct('(') {
         name = ahead.ident();
     }
     let key = finish(&mut ahead, found, name.or(symbol), if_not_exists)?;
@@ -212,7 +200,7 @@ fn parts(cursor: &mut Cursor<'_>) -> Result<Vec<NewPart>, Why> {
     Ok(out)
 }
 
-fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Why> {
+pub(super) fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Why> {
     parts(cursor)?
         .into_iter()
         .map(|part| {
@@ -220,117 +208,6 @@ fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Why> {
                 .ok_or_else(|| Why::new("an expression in a foreign key"))
         })
         .collect()
-}
-
-/// `REFERENCES t (…) …`.
-pub(super) fn references(
-    cursor: &mut Cursor<'_>,
-    name: Option<String>,
-    columns_here: Vec<String>,
-) -> Result<NewForeignKey, Why> {
-    if !cursor.eat("REFERENCES") {
-        return Err(Why::new("a foreign key without REFERENCES"));
-    }
-    let to = cursor
-        .name()
-        .ok_or_else(|| Why::new("REFERENCES without a table"))?;
-    let to_columns = if cursor.is_punct('(') {
-        columns(cursor)?
-    } else {
-        Vec::new()
-    };
-    let mut foreign = NewForeignKey {
-        name,
-        index: None,
-        columns: columns_here,
-        to,
-        to_columns,
-        on_delete: None,
-        on_update: None,
-        if_not_exists: false,
-    };
-    loop {
-        if cursor.eat("MATCH") {
-            cursor.step();
-        } else if cursor.eat_all(&["ON", "DELETE"]) {
-            foreign.on_delete = Some(action(cursor)?);
-        } else if cursor.is("ON")
-            && cursor.is_at(1, "UPDATE")
-            && !cursor.is_at(2, "CURRENT_TIMESTAMP")
-        {
-            cursor.eat_all(&["ON", "UPDATE"]);
-            foreign.on_update = Some(action(cursor)?);
-        } else {
-            return Ok(foreign);
-        }
-    }
-}
-
-fn action(cursor: &mut Cursor<'_>) -> Result<String, Why> {
-    for words in [
-        &["CASCADE"][..],
-        &["RESTRICT"],
-        &["SET", "NULL"],
-        &["SET", "DEFAULT"],
-        &["NO", "ACTION"],
-    ] {
-        if cursor.eat_all(words) {
-            return Ok(words.join(" "));
-        }
-    }
-    Err(Why::new(format!("`{}` as an action", cursor.current())))
-}
-
-impl NewForeignKey {
-    /// The key that the server makes for it unless another one serves.
-    pub(super) fn own_key(&self) -> NewKey {
-        NewKey {
-            kind: KeyKind::Index,
-            name: self.name.clone().or_else(|| self.index.clone()),
-            parts: self
-                .columns
-                .iter()
-                .map(|name| NewPart::column(name))
-                .collect(),
-            generated: true,
-            if_not_exists: false,
-        }
-    }
-
-    /// Adds it to a table.
-    pub(super) fn add_to(self, table: &mut TableDef, maria: bool) {
-        let name = self
-            .name
-            .or_else(|| self.index.filter(|_| maria))
-            .unwrap_or_else(|| automatic_foreign(table));
-        let rule = if maria { "RESTRICT" } else { "NO ACTION" };
-        let schema = self.to.schema.unwrap_or_else(|| table.name.schema.clone());
-        let columns = self
-            .columns
-            .into_iter()
-            .map(|name| table.column(&name).map_or(name, |found| found.name.clone()))
-            .collect();
-        table.foreign_keys.push(ForeignKey {
-            name,
-            columns,
-            references: TableName::new(schema, self.to.name),
-            referenced_columns: self.to_columns,
-            on_delete: self.on_delete.unwrap_or_else(|| rule.to_owned()),
-            on_update: self.on_update.unwrap_or_else(|| rule.to_owned()),
-        });
-    }
-}
-
-/// `t_ibfk_3`, where 2 is the highest number so far.
-fn automatic_foreign(table: &TableDef) -> String {
-    let prefix = format!("{}_ibfk_", table.name.table);
-    let highest = table
-        .foreign_keys
-        .iter()
-        .filter_map(|key| key.name.strip_prefix(&prefix)?.parse::<u64>().ok())
-        .max()
-        .unwrap_or(0);
-    format!("{prefix}{}", highest.saturating_add(1))
 }
 
 /// Whether of two keys one was made for a foreign key and the other begins with its columns: the
@@ -416,9 +293,16 @@ fn add_one(table: &mut TableDef, key: &NewKey, maria: bool) -> Result<(), Why> {
         let column = table
             .column(name)
             .ok_or_else(|| Why::new(format!("a key over the unknown column `{name}`")))?;
+        if maria && key.kind != KeyKind::Spatial && matches!(column.ty, ColumnType::Geometry { .. })
+        {
+            return Err(Why::new("a key over a geometry that is not SPATIAL"));
+        }
         parts.push(KeyPart {
             column: Some(column.name.clone()),
-            prefix: prefix(key.kind, part.prefix, column),
+            prefix: match (key.kind, prefix(key.kind, part.prefix, column)) {
+                (KeyKind::Index, prefix) => cut(table.engine.as_deref(), column, prefix, maria),
+                (_, prefix) => prefix,
+            },
             expression: None,
         });
     }
@@ -445,7 +329,6 @@ fn add_one(table: &mut TableDef, key: &NewKey, maria: bool) -> Result<(), Why> {
         }
         table.keys.remove(at);
     }
-    let _ = maria;
     table.keys.push(KeyDef {
         primary: key.kind == KeyKind::Primary,
         unique: matches!(key.kind, KeyKind::Primary | KeyKind::Unique),
@@ -464,6 +347,54 @@ fn prefix(kind: KeyKind, wanted: Option<u32>, column: &ColumnDef) -> Option<u32>
         _ => {}
     }
     wanted.filter(|wanted| fits(*wanted, &column.ty))
+}
+
+/// The length that a part of an ordinary key has in the end: what is longer than the engine takes is
+/// cut by the server, with a warning (in unique keys it is refused). MariaDB takes a TEXT or BLOB
+/// without a length by the same rule.
+pub(super) fn cut(
+    engine: Option<&str>,
+    column: &ColumnDef,
+    prefix: Option<u32>,
+    maria: bool,
+) -> Option<u32> {
+    let most: u64 = match engine {
+        Some("InnoDB") => 3072,
+        Some("MyISAM") => 1000,
+        _ => return prefix,
+    };
+    let charset = column.charset.as_deref().unwrap_or("binary");
+    let width = u64::from(bytes_per_character(charset));
+    let (length, bytes) = match &column.ty {
+        ColumnType::Char { len }
+        | ColumnType::Varchar { len }
+        | ColumnType::Binary { len }
+        | ColumnType::Varbinary { len } => (None, u64::from(*len).saturating_mul(width)),
+        // The server takes the bytes of a TEXT for characters here.
+        ColumnType::Text { max_bytes } | ColumnType::Blob { max_bytes } if maria => {
+            let bytes = max_bytes.saturating_mul(width);
+            (u32::try_from(bytes.min(most) / width).ok(), bytes)
+        }
+        ColumnType::Text { max_bytes } | ColumnType::Blob { max_bytes } => (None, *max_bytes),
+        // Only a SPATIAL key is over a whole geometry, written or not.
+        ColumnType::Geometry { .. } => return prefix.or(Some(32)),
+        _ => return prefix,
+    };
+    let bytes = prefix.map_or(bytes, |prefix| u64::from(prefix).saturating_mul(width));
+    if prefix.is_some() && bytes <= most || prefix.is_none() && length.is_none() && bytes <= most {
+        return prefix;
+    }
+    if prefix.is_none() && length.is_none() && is_long(&column.ty) {
+        return None;
+    }
+    length
+        .filter(|_| prefix.is_none())
+        .or_else(|| u32::try_from(most / width).ok())
+}
+
+/// Whether it is a TEXT or a BLOB.
+pub(super) fn is_long(ty: &ColumnType) -> bool {
+    matches!(ty, ColumnType::Text { .. } | ColumnType::Blob { .. })
 }
 
 /// Whether a part of this length is less than the whole column.

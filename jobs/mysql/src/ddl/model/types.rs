@@ -1,125 +1,11 @@
-//! Types of columns: from all their spellings to the one that `information_schema` prints.
+//! Reading types of columns in all their spellings.
 
 use super::super::Context;
 use super::super::cursor::Cursor;
 use super::Why;
-use super::charset::{self, Charset, Wanted};
+use super::charset::{self, Wanted};
+use super::shape::{BLOBS, Shape, TypeSpec, size};
 use crate::info::Version;
-use crate::translate::collation::bytes_per_character;
-
-/// A type, before its character set is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TypeSpec {
-    pub(super) shape: Shape,
-    pub(super) wanted: Wanted,
-    /// SERIAL: also NOT NULL, AUTO_INCREMENT and UNIQUE.
-    pub(super) serial: bool,
-    /// MariaDB's COMPRESSED, which stands behind the type.
-    pub(super) compressed: bool,
-}
-
-/// What the character set decides about a type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// Nothing: this is how it is printed.
-    Plain(String),
-    /// TIMESTAMP, which is NOT NULL by itself on old servers.
-    Timestamp(String),
-    Char(u64),
-    Varchar(u64),
-    /// TINYTEXT to LONGTEXT by number, and the length that was asked for.
-    Text(usize, Option<u64>),
-    /// ENUM or SET, with its members as they are printed.
-    Members(&'static str, String),
-}
-
-const TEXTS: [&str; 4] = ["tinytext", "text", "mediumtext", "longtext"];
-const BLOBS: [&str; 4] = ["tinyblob", "blob", "mediumblob", "longblob"];
-
-/// The smallest of the four sizes that holds so many bytes.
-pub(super) fn size(bytes: u64) -> usize {
-    match bytes {
-        0..=0xff => 0,
-        0x100..=0xffff => 1,
-        0x1_0000..=0xff_ffff => 2,
-        _ => 3,
-    }
-}
-
-/// A type as the server prints it, and its character set.
-pub(super) fn resolve(
-    spec: &TypeSpec,
-    context: &Context,
-    table: &Charset,
-) -> Result<(String, Option<Charset>), Why> {
-    let charset = spec.wanted.resolve(context, table);
-    let width = u64::from(bytes_per_character(&charset.charset));
-    let binary = charset.charset == "binary";
-    let raw = match &spec.shape {
-        Shape::Plain(raw) | Shape::Timestamp(raw) => return Ok((raw.clone(), None)),
-        Shape::Char(len) if *len > 255 => {
-            return Err(Why::new("a CHAR of more than 255 characters"));
-        }
-        Shape::Char(len) if binary => format!("binary({len})"),
-        Shape::Char(len) => format!("char({len})"),
-        Shape::Varchar(len) if len * width > 65_535 => {
-            return Err(Why::new(
-                "a VARCHAR of more than 65535 bytes, which becomes a TEXT",
-            ));
-        }
-        Shape::Varchar(len) if binary => format!("varbinary({len})"),
-        Shape::Varchar(len) => format!("varchar({len})"),
-        Shape::Text(number, len) => {
-            let number = len.map_or(*number, |len| size(len * width));
-            let names = if binary { BLOBS } else { TEXTS };
-            names.get(number).copied().unwrap_or("longtext").to_owned()
-        }
-        Shape::Members(kind, members) => format!("{kind}({members})"),
-    };
-    let members = matches!(spec.shape, Shape::Members(..));
-    let charset = if binary && !(members && context.is_maria()) {
-        None
-    } else {
-        Some(charset)
-    };
-    Ok((raw, charset))
-}
-
-/// The same type in another character set, as `CONVERT TO` makes it: a TEXT grows when its
-/// characters would need more bytes than before.
-pub(super) fn converted(raw: &str, from: &str, to: &Charset) -> Result<String, Why> {
-    let Some(number) = TEXTS.iter().position(|name| raw == *name) else {
-        if to.charset == "binary" {
-            if let Some(rest) = raw.strip_prefix("varchar") {
-                return Ok(format!("varbinary{rest}"));
-            }
-            if let Some(rest) = raw.strip_prefix("char") {
-                return Ok(format!("binary{rest}"));
-            }
-        }
-        if let Some(len) = raw
-            .strip_prefix("varchar(")
-            .and_then(|rest| rest.strip_suffix(')'))
-            .and_then(|len| len.parse::<u64>().ok())
-            && len * u64::from(bytes_per_character(&to.charset)) > 65_535
-        {
-            return Err(Why::new("a VARCHAR that becomes a TEXT by CONVERT TO"));
-        }
-        return Ok(raw.to_owned());
-    };
-    let bytes: u64 = [0xff, 0xffff, 0xff_ffff, 0xffff_ffff]
-        .get(number)
-        .copied()
-        .unwrap_or(0xffff_ffff);
-    let characters = bytes / u64::from(bytes_per_character(from));
-    let number = if number == 3 {
-        3
-    } else {
-        size(characters * u64::from(bytes_per_character(&to.charset)))
-    };
-    let names = if to.charset == "binary" { BLOBS } else { TEXTS };
-    Ok(names.get(number).copied().unwrap_or("longtext").to_owned())
-}
 
 /// Reads a type.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<TypeSpec, Why> {
@@ -222,12 +108,12 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<TypeSpec, Why> {
             Shape::Plain(format!("varbinary({len})"))
         }
         "tinytext" => Shape::Text(0, None),
-        "text" => Shape::Text(1, length(cursor)?),
+        "text" => Shape::Text(1, blob_length(cursor)?),
         "mediumtext" => Shape::Text(2, None),
         "longtext" => Shape::Text(3, None),
         "tinyblob" | "mediumblob" | "longblob" => Shape::Plain(word.clone()),
         "blob" => {
-            let number = length(cursor)?.map_or(1, size);
+            let number = blob_length(cursor)?.map_or(1, size);
             Shape::Plain(BLOBS.get(number).copied().unwrap_or("longblob").to_owned())
         }
         "long" => {
@@ -316,6 +202,12 @@ fn numbers(cursor: &mut Cursor<'_>) -> Result<Vec<u64>, Why> {
 
 fn length(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Why> {
     Ok(numbers(cursor)?.first().copied())
+}
+
+/// The length of a TEXT or BLOB; MariaDB takes 0 for none.
+fn blob_length(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Why> {
+    let maria = cursor.context.is_maria();
+    Ok(length(cursor)?.filter(|length| *length > 0 || !maria))
 }
 
 /// `(6)` of a time; none for `(0)`.
@@ -409,32 +301,17 @@ fn real(cursor: &mut Cursor<'_>, name: &str) -> Result<Shape, Why> {
     Ok(Shape::Plain(format!("{name}{digits}{}", suffix(cursor))))
 }
 
-/// The list of an ENUM or SET as the server prints it.
-fn members(cursor: &mut Cursor<'_>) -> Result<String, Why> {
+/// The list of an ENUM or SET.
+fn members(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Why> {
     if !cursor.eat_punct('(') {
         return Err(Why::new("an ENUM or SET without members"));
     }
-    let mut out = String::new();
+    let mut out = Vec::new();
     loop {
         let Some(member) = cursor.string() else {
             return Err(Why::new(format!("`{}` as a member", cursor.current())));
         };
-        if !out.is_empty() {
-            out.push(',');
-        }
-        out.push('\'');
-        // Blanks at the end are cut off when the table is made.
-        for c in member.trim_end_matches(' ').chars() {
-            match c {
-                '\'' => out.push_str("''"),
-                '\\' => out.push_str("\\\\"),
-                '\0' => out.push_str("\\0"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                _ => out.push(c),
-            }
-        }
-        out.push('\'');
+        out.push(member);
         if cursor.eat_punct(')') {
             return Ok(out);
         }
