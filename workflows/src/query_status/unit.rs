@@ -148,7 +148,7 @@ impl<'a> Unit<'a> {
                 errors.push(self.dress(format!("the target refused: {ddl}")));
             }
         }
-        let result = (!errors.is_empty()).then(|| Outcome {
+        let result = (!errors.is_empty()).then_some(Outcome {
             is_canceled: false,
             errors,
             detail: None,

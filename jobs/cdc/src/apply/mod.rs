@@ -116,6 +116,10 @@ pub async fn apply(
         }
     };
     let result = Box::pin(with_lease(job, args, source, progress, &lease)).await;
+    if let Err(Error::Ddl { at, statement, .. }) = &result {
+        // `tideway binlog` finds the place there.
+        progress.held_up(&at.file, at.pos, statement);
+    }
     if let Err(error) = lease.release().await {
         tracing::debug!("{error}");
     }

@@ -1,5 +1,7 @@
 //! Following one source.
 
+mod wanted;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,6 +49,8 @@ pub struct Capture {
     segments: Segments,
     tracker: Tracker,
     goal: Goal,
+    /// Where it ends because it was told to finish.
+    last_goal: Option<Goal>,
     /// UUID of the server that the place is of.
     uuid: String,
     server_id: u32,
@@ -55,6 +59,8 @@ pub struct Capture {
     /// When the place moved with no segment open.
     moved: Option<Instant>,
     told: Instant,
+    /// When the heartbeat was told last.
+    synced: Option<Instant>,
 }
 
 impl Capture {
@@ -129,10 +135,12 @@ impl Capture {
             lease,
             tracker: Tracker::new(place, open, limit),
             goal,
+            last_goal: None,
             limit,
             last_time: 0,
             moved: None,
             told: Instant::now(),
+            synced: None,
         })
     }
 
@@ -300,6 +308,7 @@ impl Capture {
         let mut heard = Instant::now();
         let mut buffer = Vec::new();
         loop {
+            self.heed(server, &mut heard).await?;
             if self.is_there(&seen) {
                 self.commit_in_hand().await?;
                 return Ok(());
@@ -317,11 +326,15 @@ impl Capture {
             let mut next = stream.next_raw(&mut buffer).now_or_never();
             if next.is_none() {
                 let wake = self.wake(heard, stopping);
+                let (finish, told) = (self.job.finish.clone(), self.last_goal.is_some());
+                let mut paused = self.job.control.paused();
                 next = tokio::select! {
                     next = stream.next_raw(&mut buffer) => Some(next),
                     () = tokio::time::sleep_until(wake.into()) => None,
                     () = stop.cancelled(), if stopping.is_none() => None,
                     () = lost.cancelled() => None,
+                    () = finish.cancelled(), if !told => None,
+                    _ = paused.wait_for(|paused| *paused), if !finish.is_cancelled() && !self.tracker.in_transaction() => None,
                 };
             }
             match next {
@@ -349,6 +362,7 @@ impl Capture {
             }
             self.commit_if_due().await?;
             self.tell(&seen);
+            self.sync(&seen);
         }
     }
 
@@ -418,7 +432,8 @@ impl Capture {
             return false;
         }
         let place = &self.tracker.place;
-        if self.goal.reached(place, &self.uuid, self.last_time) {
+        let reached = |goal: &Goal| goal.reached(place, &self.uuid, self.last_time);
+        if reached(&self.goal) || self.last_goal.as_ref().is_some_and(reached) {
             return true;
         }
         // Nothing more comes that is older.
@@ -434,6 +449,10 @@ impl Capture {
     /// When something is to be done though nothing comes.
     fn wake(&self, heard: Instant, stopping: Option<Instant>) -> Instant {
         let mut wake = (heard + SILENCE).min(self.told + TELL);
+        wake = wake.min(
+            self.synced
+                .map_or_else(Instant::now, |at| at + wanted::SYNC),
+        );
         if let (Some(opened), false) = (self.segments.opened(), self.tracker.in_transaction()) {
             wake = wake.min(opened + self.args.segment_interval);
         }
@@ -519,6 +538,17 @@ pub async fn connect(job: &Job, config: &ResolvedSource) -> Result<Server> {
         })
 }
 
+/// The goal of all that the server has now.
+async fn now(config: &ResolvedSource, server: &Server) -> Result<Goal> {
+    let now = start::own(server, config).await?;
+    let place = Place::read(&now).map_err(Error::Gtid)?;
+    Ok(Goal {
+        gtids: place.gtids.filter(|set| !set.is_empty()),
+        position: Some((now, server.info().uuid.clone())),
+        time: None,
+    })
+}
+
 /// Where this run ends.
 async fn goal(args: &Args, config: &ResolvedSource, server: &Server) -> Result<Goal> {
     let Some(text) = &args.until else {
@@ -526,15 +556,7 @@ async fn goal(args: &Args, config: &ResolvedSource, server: &Server) -> Result<G
     };
     let uuid = server.info().uuid.clone();
     Ok(match Where::parse("--until", text)? {
-        Where::Now => {
-            let now = start::own(server, config).await?;
-            let place = Place::read(&now).map_err(Error::Gtid)?;
-            Goal {
-                gtids: place.gtids.filter(|set| !set.is_empty()),
-                position: Some((now, uuid)),
-                time: None,
-            }
-        }
+        Where::Now => now(config, server).await?,
         Where::Position { file, pos } => {
             let place = Place {
                 file,
