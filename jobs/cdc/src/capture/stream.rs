@@ -152,7 +152,7 @@ mod tests {
         let sids = sids(&GtidSet::parse(&text).unwrap()).unwrap();
         let found: Vec<(Option<&str>, usize)> = sids
             .iter()
-            .map(|sid| (sid.tag().map(AsRef::as_ref), sid.intervals().len()))
+            .map(|sid| (sid.tag().map(|tag| &**tag), sid.intervals().len()))
             .collect();
         assert_eq!(
             found,
