@@ -10,7 +10,8 @@ use tideway_mysql::gtid::GtidSet;
 use tideway_mysql::info::Flavor;
 
 use super::error::{Error, Result};
-use super::track::{From, Place};
+use super::place::Place;
+use super::track::From;
 
 /// How often the server shows that it lives when there is nothing to send.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
