@@ -12,6 +12,7 @@
 //! <task>/<source>/load/…
 //! <task>/<source>/binlog/<nnnnnnnnnnnn>-<attempt>.binlog[.zst]
 //! <task>/<source>/binlog/<nnnnnnnnnnnn>.json
+//! <task>/<source>/ddl/<file>-<offset>.json
 //! <task>/<source>/validate/…
 //! <task>/control/<nnnnnnnn>.json
 //! <task>/leases/<name>/<nnnnnnnn>.json
@@ -344,6 +345,22 @@ impl SourceKeys {
     #[must_use]
     pub fn segment_marker(&self, number: u64) -> Path {
         key(&format!("{}/binlog/{number:012}.json", self.root))
+    }
+
+    /// The folder of orders about DDL statements.
+    #[must_use]
+    pub fn ddl_orders_dir(&self) -> Path {
+        key(&format!("{}/ddl", self.root))
+    }
+
+    /// The order about the DDL statement that ends at `pos` of the source's log `file`.
+    #[must_use]
+    pub fn ddl_order(&self, file: &str, pos: u64) -> Path {
+        key(&format!(
+            "{}/ddl/{}-{pos}.json",
+            self.root,
+            encode_name(file)
+        ))
     }
 
     /// The folder of validate's reports.

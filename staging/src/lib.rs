@@ -15,6 +15,8 @@
 //! and memory for tests; see [`Staging::open`].
 
 pub mod chunk;
+pub mod control;
+pub mod ddl_orders;
 pub mod document;
 pub mod gc;
 pub mod heartbeat;

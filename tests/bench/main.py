@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ CLIENTS = 4
 DUMP_TO_DRAIN = 1.6
 LOAD_TO_CLIENTS = 1.2
 MEMORY_MIB = 400
+# A million rows of 12 columns in a second, on one core.
+DECODER_MICROS = 1.0
 LARGE_ROWS, LARGE_SIZE = 200, 8 << 20
 # TiDB refuses rows above 6 MiB unless told otherwise, and its built-in store dies of one of 8 MiB.
 LARGE_SIZE_TIDB = 5 << 20
@@ -162,6 +165,17 @@ def memory(source, mysql, tidb, reference):
         source.sql(f"DROP DATABASE {database}")
 
 
+def decoder():
+    """Rows of a binlog decoded by one core, nothing else: no server, no file."""
+    print("\nDECODER: row events of 12 columns, one core\n", flush=True)
+    for title, arguments in (("insert", []), ("update (two images)", ["--updates"])):
+        lines = [subprocess.run([servers.binary("decoder"), *arguments], check=True, text=True,
+                                stdout=subprocess.PIPE).stdout.strip() for _ in range(ROUNDS)]
+        line = max(lines, key=lambda line: float(line.split()[0]))
+        print(f"  {line}")
+        expect(f"an {title}", 1e6 / float(line.split()[0]), DECODER_MICROS, " µs")
+
+
 def main():
     """All parts."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -176,6 +190,8 @@ def main():
         source.sql(f"USE {reference.database}; {reference.load_statements(0, 1)}", by_input=True)
         source.sql(f"USE {reference.database}; ANALYZE TABLE sbtest, wide")
     print(f"{os.cpu_count()} cores; load before: {os.getloadavg()[0]:.1f}")
+    if wanted("decoder"):
+        decoder()
     if wanted("dump"):
         dump(source, mysql, reference, size)
     if wanted("load-mysql"):

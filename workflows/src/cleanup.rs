@@ -26,7 +26,7 @@ use crate::{configuration, human, task_files};
 /// Ends of the names of the tables that Tideway keeps in the meta schema; the task's name stands
 /// before them. They are named whole: `<task>%` would meet the tables of a task `<task>_2`, and those
 /// that DM keeps for a task of the same name.
-const META_TABLES: [&str; 2] = ["_owner", "_loader_checkpoint"];
+const META_TABLES: [&str; 3] = ["_owner", "_loader_checkpoint", "_syncer_checkpoint"];
 
 /// What there is to remove.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! Numbers, sizes, times and tables as a person reads them.
 
+use tideway_staging::heartbeat::SyncState;
+
 /// A size with its unit: `1.4 GiB`.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
@@ -34,6 +36,32 @@ pub fn seconds(seconds: f64) -> String {
         60..3600 => format!("{}m {:02}s", whole / 60, whole % 60),
         _ => format!("{}h {:02}m", whole / 3600, whole % 3600 / 60),
     }
+}
+
+/// How far a process lies behind the source, how fast it goes, when it will have caught up.
+#[must_use]
+pub fn sync(sync: &SyncState) -> String {
+    // Exact up to 2^53 milliseconds.
+    #[allow(clippy::cast_precision_loss)]
+    let span = |millis: u64| seconds(millis as f64 / 1000.0);
+    let lag = match sync.behind_ms {
+        Some(_) if sync.synced => "caught up".to_owned(),
+        Some(behind) => format!("{} behind", span(behind)),
+        None => "lag not known yet".to_owned(),
+    };
+    let mut parts = vec![lag];
+    match sync.caught_up_in {
+        Some(left) if left > 0 && !sync.synced => {
+            parts.push(format!("caught up in {}", span(left.saturating_mul(1000))));
+        }
+        _ => {}
+    }
+    parts.push(format!("{} rows/s", count(sync.recent_rps)));
+    parts.push(format!("{} rows", count(sync.total_rows)));
+    if let Some(ddl) = sync.blocking_ddls.first() {
+        parts.push(format!("held up by {ddl}"));
+    }
+    parts.join("  ")
 }
 
 /// On which side the text of a column stands.

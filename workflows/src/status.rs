@@ -7,7 +7,7 @@ use serde::Serialize;
 use tideway_job::{JobError, Output};
 use tideway_staging::Staging;
 use tideway_staging::document::Manifest;
-use tideway_staging::heartbeat::{self, Heartbeat};
+use tideway_staging::heartbeat::{self, Heartbeat, SyncState};
 use tideway_staging::layout::TaskKeys;
 use tideway_staging::lease;
 
@@ -194,6 +194,18 @@ impl Status {
             line(self.processes_text().trim_end());
         }
         for process in &self.processes {
+            let beat = &process.heartbeat;
+            if let Some(sync) = &beat.sync {
+                line(&format!(
+                    "{} {}: {}{}",
+                    beat.job,
+                    beat.source,
+                    human::sync(sync),
+                    place(sync)
+                ));
+            }
+        }
+        for process in &self.processes {
             if let Some(error) = &process.heartbeat.error {
                 line(&format!("{}: {error}", name(&process.heartbeat)));
             }
@@ -243,6 +255,7 @@ impl Status {
                 let beat = &process.heartbeat;
                 let state = match (process.silent, beat.state.as_str(), beat.stage.as_str()) {
                     (true, ..) => "silent".to_owned(),
+                    (false, "running", _) if beat.paused => "paused".to_owned(),
                     (false, "running", stage) if !stage.is_empty() => stage.to_owned(),
                     (false, state, _) => state.to_owned(),
                 };
@@ -274,6 +287,15 @@ impl Status {
 
 fn name(beat: &Heartbeat) -> String {
     format!("{} {} #{}", beat.job, beat.source, beat.worker)
+}
+
+/// Up to where, where that is known.
+fn place(sync: &SyncState) -> String {
+    match (sync.syncer_binlog.as_str(), sync.master_binlog.as_str()) {
+        ("", _) => String::new(),
+        (done, "") => format!(", at {done}"),
+        (done, source) => format!(", at {done} of {source}"),
+    }
 }
 
 /// Bytes a second since its start.

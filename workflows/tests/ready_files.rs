@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tideway::workflow::{self, JobKind, Mode};
+use tideway::workflow::{self, JobKind, Mode, Workflow};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -21,26 +21,49 @@ fn the_shipped_schema_is_the_generated_one() {
     );
 }
 
+fn ready(name: &str) -> Workflow {
+    let file = folder().join(name);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let workflow = workflow::parse(&text, file.to_str().unwrap())
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(format!("{}.yaml", workflow.name), name);
+    for named in workflow.sources.iter().chain([&workflow.task]) {
+        assert!(Path::new(named).is_file(), "{name} names {named}");
+    }
+    workflow
+}
+
+fn names(workflow: &Workflow) -> Vec<&str> {
+    workflow.stages.iter().map(|s| s.name.as_str()).collect()
+}
+
 #[test]
 fn ready_workflows_are_sound_and_name_the_files_beside_them() {
-    for name in ["full-only.yaml", "local-minio.yaml", "aurora-to-tidb.yaml"] {
-        let file = folder().join(name);
-        let text = std::fs::read_to_string(&file).unwrap();
-        let workflow = workflow::parse(&text, file.to_str().unwrap())
-            .unwrap_or_else(|problems| panic!("{problems}"));
-        assert_eq!(format!("{}.yaml", workflow.name), name);
-        assert_eq!(workflow.mode, Some(Mode::Full), "{name}");
-        let jobs: Vec<JobKind> = workflow.stages.iter().map(|stage| stage.job).collect();
-        let order = [
-            JobKind::Precheck,
-            JobKind::Dump,
-            JobKind::Load,
-            JobKind::Validate,
-        ];
-        assert_eq!(jobs, order, "{name}");
-        for named in workflow.sources.iter().chain([&workflow.task]) {
-            assert!(Path::new(named).is_file(), "{name} names {named}");
+    let full = ready("full-only.yaml");
+    assert_eq!(full.mode, Some(Mode::Full));
+    assert_eq!(names(&full), ["precheck", "dump", "load", "validate"]);
+    for name in ["local-minio.yaml", "aurora-to-tidb.yaml"] {
+        let all = ready(name);
+        assert_eq!(all.mode, Some(Mode::All), "{name}");
+        assert_eq!(
+            names(&all),
+            [
+                "precheck", "capture", "dump", "load", "apply", "catch-up", "validate"
+            ],
+            "{name}"
+        );
+        for stage in &all.stages {
+            let background = matches!(stage.name.as_str(), "capture" | "apply");
+            assert_eq!(stage.background, background, "{name}: {}", stage.name);
         }
+        assert_eq!(all.stage("apply").unwrap().beats_as(), "apply");
+    }
+    let scheduled = ready("scheduled-cdc.yaml");
+    assert_eq!(names(&scheduled), ["capture", "apply"]);
+    for stage in &scheduled.stages {
+        assert_eq!(stage.job, JobKind::Cdc);
+        assert!(!stage.background);
+        assert_eq!(stage.args[0].1.arguments("until"), ["--until=now"]);
     }
 }
 
@@ -61,9 +84,8 @@ stages:
   - {name: validate, job: validate, needs: [catch-up]}
 ";
     let workflow = workflow::parse(text, "w.yaml").unwrap_or_else(|problems| panic!("{problems}"));
-    let names: Vec<&str> = workflow.stages.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(
-        names,
+        names(&workflow),
         [
             "precheck", "capture", "dump", "load", "apply", "catch-up", "validate"
         ]

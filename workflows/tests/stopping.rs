@@ -50,7 +50,7 @@ fn a_stop_goes_against_the_order_of_starting() {
         assert_eq!(stand.stage_state("precheck"), "done");
 
         stand.forget();
-        stand.job("cdc", OBEDIENT);
+        stand.job("cdc", FINISHING);
         stand.job("dump", "");
         stand.run(&[]).expect(0).says("going on with run");
         let events = stand.events();
@@ -62,23 +62,136 @@ fn a_stop_goes_against_the_order_of_starting() {
     }
 }
 
+/// Works until it is told to finish by a wish in staging that names its stage, then leaves with 0.
+const FINISHING: &str = r#"
+trap 'note "term $me"; exit 5' TERM
+while :; do
+  for wish in tideway-staging/test/control/*.json; do
+    if grep -qs '"what": "finish"' "$wish" && grep -qs "\"stage\": \"$TIDEWAY_STAGE\"" "$wish"; then
+      note "finish $me"; sleep 0.3; note "left $me"; exit 0
+    fi
+  done
+  sleep 0.05
+done"#;
+
+const WITH_BOTH: &str = "
+  - {name: capture, job: cdc, args: {verb: capture}, background: true}
+  - {name: dump, job: dump}
+  - {name: apply, job: cdc, args: {verb: apply}, needs: [dump], background: true}
+  - {name: validate, job: validate, needs: [dump]}
+";
+
 #[test]
 fn background_stages_are_told_to_finish_when_the_others_are_done() {
+    let stand = Stand::new(WITH_BOTH);
+    stand.job("cdc", FINISHING);
+    stand.job("validate", "sleep 0.3; note \"end $me\"");
+    stand.run(&[]).expect(0).says("stage capture is to finish");
+    let events = stand.events();
+    assert!(!events.iter().any(|e| e.starts_with("term")), "{events:#?}");
+    let first = |text: &str| {
+        let found = events.iter().position(|e| e.starts_with(text));
+        found.unwrap_or_else(|| panic!("no `{text}` among {events:#?}"))
+    };
+    let last = |text: &str| events.iter().rposition(|e| e.starts_with(text)).unwrap();
+    // What produces first; what consumes when that has left.
+    assert!(
+        last("end validate") < first("finish cdc capture"),
+        "{events:#?}"
+    );
+    assert!(
+        last("left cdc capture") < first("finish cdc apply"),
+        "{events:#?}"
+    );
+    for stage in ["capture", "apply"] {
+        assert_eq!(stand.stage_state(stage), "done");
+    }
+    stand.run(&[]).expect(0).says("nothing to do");
+}
+
+#[test]
+fn one_that_dies_on_the_way_still_finishes() {
+    let stand = Stand::new(
+        "
+  - {name: capture, job: cdc, args: {verb: capture}, background: true, retry: {attempts: 2, backoff: 10ms}}
+  - {name: dump, job: dump}
+",
+    );
+    let dying = FINISHING.replace("sleep 0.3;", "[ $TIDEWAY_ATTEMPT = 2 ] || exit 1;");
+    stand.job("cdc", &dying);
+    stand.run(&[]).expect(0).says("try 2 of 2");
+    assert_eq!(stand.stage_state("capture"), "done");
+}
+
+#[test]
+fn a_run_that_follows_stays_until_it_is_told_to_finish() {
+    let stand = Stand::new(WITH_BOTH);
+    stand.job("cdc", FINISHING);
+    let running = stand.start(&["--follow"]);
+    stand.wait_for("start validate");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!stand.events().iter().any(|e| e.starts_with("finish")));
+    stand
+        .tideway(&["finish", "workflow.yaml"])
+        .expect(0)
+        .says("finish");
+    running.end().expect(0);
+    assert_eq!(stand.runs()[0]["state"], "done");
+}
+
+#[test]
+fn a_run_is_stopped_from_elsewhere_and_goes_on() {
     let stand = Stand::new(WITH_CAPTURE);
     stand.job("cdc", OBEDIENT);
-    stand.job("load", "note \"end $me\"");
+    stand.job("dump", OBEDIENT);
+    let running = stand.start(&[]);
+    stand.wait_for("start dump - aurora-replica-02");
+    stand.tideway(&["stop", "workflow.yaml"]).expect(0);
+    running.end().expect(5).says("wants it to stop");
+    assert_eq!(stand.runs()[0]["state"], "stopped");
+    // To run it again takes the stop back.
+    stand.forget();
+    stand.job("cdc", FINISHING);
+    stand.job("dump", "");
+    stand.run(&[]).expect(0).says("going on with run");
+    let wishes = std::fs::read_dir(stand.path("tideway-staging/test/control")).unwrap();
+    assert_eq!(wishes.count(), 3, "stop, resume, finish");
+}
+
+#[test]
+fn a_paused_run_starts_no_stage() {
+    let stand = Stand::new(
+        "\n  - {name: precheck, job: precheck}\n  - {name: dump, job: dump, needs: [precheck]}\n",
+    );
+    stand.job("precheck", "while [ ! -e go ]; do sleep 0.05; done");
+    let running = stand.start(&[]);
+    stand.wait_for("start precheck");
+    stand.tideway(&["pause", "workflow.yaml"]).expect(0);
+    std::thread::sleep(Duration::from_millis(1500));
+    std::fs::write(stand.path("go"), "").unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(!stand.events().iter().any(|e| e.contains("dump")));
+    stand.tideway(&["resume", "workflow.yaml"]).expect(0);
+    running.end().expect(0);
+}
+
+#[test]
+fn what_finished_runs_again_while_something_beside_it_is_to_be_done() {
+    let stand = Stand::new(WITH_BOTH);
+    stand.job("cdc", FINISHING);
+    stand.run(&[]).expect(0);
+    stand.forget();
+    let stages = WITH_BOTH.replace("job: validate,", "job: validate, workers: 2,");
+    stand.write_workflow(&stages);
     stand.run(&[]).expect(0);
     let events = stand.events();
-    let last_load = events
-        .iter()
-        .rposition(|e| e.starts_with("end load"))
-        .unwrap();
-    let term = events
-        .iter()
-        .position(|e| e.starts_with("term cdc"))
-        .unwrap();
-    assert!(last_load < term, "{events:#?}");
-    assert_eq!(stand.stage_state("capture"), "done");
+    for started in ["start cdc capture", "start cdc apply", "start validate"] {
+        assert!(events.iter().any(|e| e.starts_with(started)), "{events:#?}");
+    }
+    assert!(
+        !events.iter().any(|e| e.starts_with("start dump")),
+        "{events:#?}"
+    );
 }
 
 #[test]

@@ -22,6 +22,13 @@ pub const ALL: &[&str] = &[
     "load.rows.committed",
     "load.chunk.done",
     "load.report",
+    "apply.begun",
+    "apply.batch.sent",
+    "apply.batch.committed",
+    "apply.checkpoint",
+    "apply.ddl.pending",
+    "apply.ddl.run",
+    "apply.ddl.stored",
     "validate.report",
 ];
 

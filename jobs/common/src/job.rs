@@ -6,6 +6,7 @@ use chrono::Utc;
 use serde_json::Value;
 use tideway_config::{ResolvedSource, ResolvedTask};
 use tideway_mysql::connect::{Role, Server};
+use tideway_staging::control::Listener;
 use tideway_staging::document::TaskDoc;
 use tideway_staging::layout::TaskKeys;
 use tideway_staging::{Create, Staging};
@@ -13,10 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{CommonArgs, Worker};
 use crate::budget::Budget;
+use crate::control::Control;
 use crate::endpoint::endpoint;
 use crate::error::JobError;
 use crate::progress::Progress;
 use crate::{files, stop};
+
+/// The variable in which the runner tells a process its stage.
+pub const STAGE_VARIABLE: &str = "TIDEWAY_STAGE";
 
 /// An opened job: configuration read, staging reachable, task unchanged.
 pub struct Job {
@@ -30,8 +35,13 @@ pub struct Job {
     pub staging: Staging,
     /// The keys of this task in staging.
     pub keys: TaskKeys,
-    /// Cancelled by SIGTERM or Ctrl-C: finish what is in hand, commit, leave.
+    /// Cancelled by SIGTERM, Ctrl-C or `tideway stop`: finish what is in hand, commit, leave.
     pub stop: CancellationToken,
+    /// Cancelled when a job that would go on for ever is to do what there is up to now and leave with
+    /// 0: capture reads up to the source's place of that moment, apply drains what capture left.
+    pub finish: CancellationToken,
+    /// What is wanted of this process by control objects.
+    pub control: Control,
     /// What readers, encoders and loaders share.
     pub memory: Budget,
     /// Which share of the work this process has.
@@ -63,6 +73,17 @@ impl Job {
         if name != "precheck" {
             record_task(&staging, &keys, &task, args.accept_changes).await?;
         }
+        let mut sources: Vec<String> = task.sources.iter().map(|s| s.id.clone()).collect();
+        sources.retain(|id| args.source_id.is_empty() || args.source_id.contains(id));
+        let listener = Listener {
+            run_id: args.run_id.clone().unwrap_or_default(),
+            job: name.to_owned(),
+            sources,
+            stage: std::env::var(STAGE_VARIABLE).unwrap_or_default(),
+        };
+        let finish = CancellationToken::new();
+        let control =
+            Control::start(&staging, &keys, listener, stop.clone(), finish.clone()).await?;
         Ok(Self {
             name,
             args: args.clone(),
@@ -70,6 +91,8 @@ impl Job {
             staging,
             keys,
             stop,
+            finish,
+            control,
             memory,
             worker,
         })
@@ -123,6 +146,15 @@ impl Job {
             return Err(JobError::Stopped);
         }
         Ok(())
+    }
+
+    /// As [`Job::check_stop`], and waits while a pause is wanted: to be called between two units of
+    /// work, where all that is in hand is committed and no transaction or lock is held.
+    ///
+    /// # Errors
+    /// [`JobError::Stopped`].
+    pub async fn safe_point(&self) -> Result<(), JobError> {
+        self.control.point().await
     }
 }
 

@@ -1,5 +1,5 @@
 //! What every Tideway job is made of: common flags, configuration files, logging, progress,
-//! heartbeats, the memory budget, failpoints, stop signals and exit codes.
+//! heartbeats, control, the memory budget, failpoints, stop signals and exit codes.
 //!
 //! Nothing else settles here. A job's `main` calls [`entry::main`], which parses the flags, sets up
 //! logging and turns the job's [`JobError`] into the exit code; the job opens itself with
@@ -12,6 +12,7 @@
 pub mod allocator;
 pub mod args;
 pub mod budget;
+pub mod control;
 pub mod endpoint;
 pub mod entry;
 pub mod error;
@@ -25,6 +26,7 @@ pub mod stop;
 
 pub use args::{CommonArgs, JobArgs, LogFormat, Output, Worker};
 pub use budget::Budget;
+pub use control::Control;
 pub use entry::main;
 pub use error::JobError;
 pub use job::Job;

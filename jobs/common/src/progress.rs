@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
-use tideway_staging::heartbeat::Heartbeat;
+use tideway_staging::heartbeat::{CatchUp, Heartbeat, SyncState};
 use tideway_staging::{Path, Staging};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::JobError;
@@ -34,6 +35,8 @@ struct Shared {
     identity: Identity,
     counts: Counts,
     text: Mutex<Text>,
+    sync: Mutex<Option<(SyncState, CatchUp)>>,
+    paused: watch::Receiver<bool>,
     bar: ProgressBar,
     staging: Staging,
     key: Path,
@@ -70,6 +73,7 @@ struct Metrics {
     bytes: metrics::Counter,
     units: metrics::Counter,
     expected: metrics::Gauge,
+    behind: metrics::Gauge,
 }
 
 impl Progress {
@@ -93,6 +97,8 @@ impl Progress {
             },
             counts: Counts::default(),
             text: Mutex::default(),
+            sync: Mutex::default(),
+            paused: job.control.paused(),
             bar,
             staging: job.staging.clone(),
             key: job.keys.status(job.name, source, job.worker.index),
@@ -101,6 +107,7 @@ impl Progress {
                 bytes: metrics::counter!("tideway_bytes_total", &labels),
                 units: metrics::counter!("tideway_units_total", &labels),
                 expected: metrics::gauge!("tideway_rows_expected", &labels),
+                behind: metrics::gauge!("tideway_seconds_behind", &labels),
             },
         });
         let ended = CancellationToken::new();
@@ -162,6 +169,21 @@ impl Progress {
         self.shared.lock_text().message = message;
     }
 
+    /// Tells where this process stands in the binary log; the next heartbeat carries it. To be called
+    /// every second or so: from what it was called with, the time until it will have caught up is
+    /// reckoned.
+    pub fn sync(&self, mut state: SyncState) {
+        if let Some(behind) = state.behind_ms {
+            // Exact up to 2^53 milliseconds.
+            #[allow(clippy::cast_precision_loss)]
+            self.shared.metrics.behind.set(behind as f64 / 1000.0);
+        }
+        let mut sync = self.shared.lock_sync();
+        let (_, mut catch_up) = sync.take().unwrap_or_default();
+        catch_up.read(Instant::now(), &mut state);
+        *sync = Some((state, catch_up));
+    }
+
     /// Writes the last heartbeat: how this process ended.
     pub async fn finish(&self, result: &Result<(), JobError>) {
         let (state, error) = match result {
@@ -181,6 +203,11 @@ impl Shared {
         self.text.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lock_sync(&self) -> std::sync::MutexGuard<'_, Option<(SyncState, CatchUp)>> {
+        // It is replaced whole.
+        self.sync.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn heartbeat(&self, state: &str, error: Option<String>) -> Heartbeat {
         let text = self.lock_text();
         let counts = &self.counts;
@@ -194,6 +221,7 @@ impl Shared {
             pid: std::process::id(),
             host: host(),
             state: state.to_owned(),
+            paused: state == "running" && *self.paused.borrow(),
             stage: text.stage.clone(),
             done_units: counts.units.load(Ordering::Relaxed),
             total_units: counts.total_units.load(Ordering::Relaxed),
@@ -203,6 +231,7 @@ impl Shared {
             total_bytes: counts.total_bytes.load(Ordering::Relaxed),
             message: text.message.clone(),
             error,
+            sync: self.lock_sync().as_ref().map(|(state, _)| state.clone()),
             started_at: self.identity.started_at,
             updated_at: Utc::now(),
         }

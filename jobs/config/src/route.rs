@@ -95,6 +95,11 @@ impl Router {
             .to_owned())
     }
 
+    /// Whether some rule sends tables to this schema of the target.
+    pub fn targets(&self, schema: &str) -> bool {
+        self.rules.iter().any(|rule| rule.target_schema == schema)
+    }
+
     /// The rules as written, for the task's fingerprint.
     pub(crate) fn describe(&self) -> serde_json::Value {
         let rules = self.rules.iter().map(|rule| {

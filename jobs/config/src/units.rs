@@ -137,6 +137,24 @@ section! {
     }
 }
 
+impl SyncerConfig {
+    /// How long safe mode lasts after a start, where the file says so. DM's default stands for a position
+    /// that it does not know; here it is known, so the default adds nothing.
+    #[must_use]
+    pub fn safe_mode_duration_given(&self) -> Option<std::time::Duration> {
+        self.given
+            .at("safe-mode-duration")
+            .map(|_| self.safe_mode_duration.0)
+    }
+
+    /// Whether several rows go into one statement. DM's templates say so, its code's default is not to;
+    /// the outcome is the same, so only a file that says no is obeyed.
+    #[must_use]
+    pub fn groups_rows(&self) -> bool {
+        self.multiple_rows || self.given.at("multiple-rows").is_none()
+    }
+}
+
 words! {
     /// How DM's continuous validation compares.
     ValidatorMode {

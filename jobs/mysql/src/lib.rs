@@ -4,8 +4,10 @@
 
 mod answer;
 pub mod binlog;
+pub mod charset;
 pub mod checksum;
 pub mod connect;
+pub mod ddl;
 pub mod endpoint;
 pub mod error;
 pub mod fence;
@@ -15,6 +17,7 @@ pub mod info;
 pub mod key;
 pub mod position;
 pub mod retry;
+pub mod row;
 pub mod schema;
 pub mod session;
 pub mod sql;

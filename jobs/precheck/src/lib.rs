@@ -24,6 +24,7 @@ use tideway_config::{ResolvedSource, TaskMode};
 use tideway_job::{Job, JobError, Output};
 use tideway_mysql::schema::TableName;
 
+use checks::cascades::Cascades;
 use checks::estimate::Estimate;
 use checks::shards::Shards;
 use facts::{Context, ServerFacts, SourceFacts};
@@ -108,7 +109,15 @@ pub async fn check(job: &Job, args: &Args) -> Result<Report, JobError> {
         format!("{}_loader_checkpoint", job.task.name),
     );
     let limits = RowLimits::of(&target, &job.task.target, args.scan_limit.as_u64());
-    let state = TargetState::read(&target_server, &target_schemas, &checkpoint, limits).await?;
+    let lacking = checks::cascades::lacking(&target);
+    let state = TargetState::read(
+        &target_server,
+        &target_schemas,
+        &checkpoint,
+        limits,
+        lacking,
+    )
+    .await?;
 
     let mut shards = Shards::of(
         scopes
@@ -200,7 +209,10 @@ async fn look_at(
         programs: facts.programs,
     };
     let schemas = std::mem::take(&mut scope.schemas);
-    let survey = survey::survey(server, scope, state, (facts.id(), shards), &progress).await;
+    let follows = job.task.mode.follows_binlog();
+    let cascades = Cascades::of(&facts.server, &facts.source.filter, follows);
+    let shards = (facts.id(), shards);
+    let survey = survey::survey(server, scope, state, shards, cascades, &progress).await;
     let (survey, ended) = match survey {
         Ok(survey) => (Some(survey), Ok(())),
         Err(error) => (None, Err(error)),

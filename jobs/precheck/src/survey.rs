@@ -14,6 +14,7 @@ use tideway_mysql::info::{Flavor, ServerInfo};
 use tideway_mysql::schema::{self, Kind, Listing, TableDef, TableName};
 use tideway_mysql::sql;
 
+use crate::checks::cascades::{self, Cascades};
 use crate::checks::charset::{self, TargetText, Uses};
 use crate::checks::shards::{Shape, Shards};
 use crate::checks::structure::{self, Remark};
@@ -130,6 +131,8 @@ pub struct TargetState<'a> {
     pub limits: RowLimits,
     /// A load of this task has been here before.
     pub begun: bool,
+    /// Why it lets no rows of children follow their parents; `None` where it does.
+    pub lacks_cascades: Option<String>,
 }
 
 impl<'a> TargetState<'a> {
@@ -139,6 +142,7 @@ impl<'a> TargetState<'a> {
         schemas: &BTreeSet<String>,
         checkpoint: &TableName,
         limits: RowLimits,
+        lacks_cascades: Option<String>,
     ) -> Result<Self, JobError> {
         let mut conn = server.conn().await?;
         let mut existing = BTreeMap::new();
@@ -187,6 +191,7 @@ impl<'a> TargetState<'a> {
             text,
             limits,
             begun: !begun.is_empty(),
+            lacks_cascades,
         })
     }
 }
@@ -230,12 +235,13 @@ pub async fn survey(
     scope: Scope,
     target: &TargetState<'_>,
     (source, shards): (&str, &mut Shards),
+    cascades: Cascades<'_>,
     progress: &Progress,
 ) -> Result<Survey, JobError> {
     let meeting = shards.meeting();
     let looks = futures::stream::iter(scope.tables)
         .map(async |(_, table)| {
-            let look = Box::pin(look(server, table, target, &meeting)).await;
+            let look = Box::pin(look(server, table, target, cascades, &meeting)).await;
             progress.unit_done();
             look
         })
@@ -276,6 +282,7 @@ async fn look(
     server: &Server,
     mut table: Table,
     target: &TargetState<'_>,
+    cascades: Cascades<'_>,
     meeting: &BTreeSet<TableName>,
 ) -> Result<Option<Look>, JobError> {
     let mut conn = server.conn().await?;
@@ -294,6 +301,14 @@ async fn look(
         Some(name) => at_target(target.server, name, &def).await?,
         None => None,
     };
+    let (existing, at_target) = existing.unzip();
+    let lacking = target.lacks_cascades.as_deref();
+    remarks.extend(cascades::remark(
+        &def,
+        &cascades,
+        lacking,
+        at_target.as_ref(),
+    ));
     Ok(Some(Look {
         table,
         remarks,
@@ -309,7 +324,7 @@ async fn at_target(
     server: &Server,
     name: &TableName,
     source: &TableDef,
-) -> Result<Option<Existing>, JobError> {
+) -> Result<Option<(Existing, TableDef)>, JobError> {
     let mut conn = server.conn().await?;
     let Some(def) = schema::read_table(&mut conn, server.info(), name).await? else {
         return Ok(None);
@@ -321,12 +336,13 @@ async fn at_target(
         .filter(|column| def.column(&column.name).is_none())
         .map(|column| column.name.clone())
         .collect();
-    Ok(Some(Existing {
+    let existing = Existing {
         name: name.clone(),
         from: source.name.clone(),
         has_rows: !row.is_empty(),
         missing,
-    }))
+    };
+    Ok(Some((existing, def)))
 }
 
 /// What the tables' remarks and the scope say, as DM's check.

@@ -262,7 +262,7 @@ async fn what_tables_hold_is_said() {
         "shapes`\" \"column `g` is geometry, which TiDB does not have",
         "old`\" \"column `d` has the zero date",
         "old`\" \"1 rows hold zero dates",
-        "child`\" \"has foreign keys with cascades",
+        "child`\" \"has foreign keys with cascades (",
         "big`\" \"holds a row of 7.0 MiB, TiDB's txn-entry-size-limit is 6.0 MiB",
         "hidden`\" \"has a generated invisible primary key",
         "not migrated: 1 triggers",
@@ -294,6 +294,74 @@ async fn what_tables_hold_is_said() {
     let report = mysql.json(0, &["--accept-changes"]);
     assert_eq!(result(&report, STRUCTURE, "s1")["state"], "warn");
     mysql.drop().await;
+}
+
+#[tokio::test]
+async fn children_that_would_stay_behind_are_named() {
+    const CHILD: &str = "CREATE TABLE {db}.child (id INT PRIMARY KEY, p INT, CONSTRAINT c FOREIGN KEY \
+                         (p) REFERENCES {db}.parent (id) ON DELETE CASCADE)";
+    let case = Case::new("cascade", &["MARIADB", "MYSQL1"], "TIDB").await;
+    for server in ["MARIADB", "MYSQL1"] {
+        case.on(
+            server,
+            &["CREATE TABLE {db}.parent (id INT PRIMARY KEY)", CHILD],
+        )
+        .await;
+    }
+    case.on(
+        "MARIADB",
+        &[
+            "DROP DATABASE IF EXISTS {db}_out",
+            "CREATE DATABASE {db}_out",
+            "CREATE TABLE {db}_out.parent (id INT PRIMARY KEY)",
+            "CREATE TABLE {db}.outside (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES \
+             {db}_out.parent (id) ON UPDATE SET NULL)",
+        ],
+    )
+    .await;
+    case.task("all", "--consistency none", "");
+    let said = |args: &[&str], code| {
+        let report = case.json(code, args);
+        errors(result(&report, STRUCTURE, "s1"))
+    };
+    let one = ["--source-id", "s1"];
+    let text = said(&one, 3);
+    assert!(
+        text.contains("outside`\" \"has foreign keys with cascades"),
+        "{text}"
+    );
+    assert!(text.contains("parent` is not migrated"), "{text}");
+    assert!(!text.contains("lacks c"), "{text}");
+
+    // A table at the target without the constraint.
+    case.on(
+        "MARIADB",
+        &["DROP TABLE {db}.outside", "DROP DATABASE {db}_out"],
+    )
+    .await;
+    assert!(!said(&one, 0).contains("does not have"));
+    case.on(
+        "TIDB",
+        &[
+            "CREATE DATABASE {db}",
+            "CREATE TABLE {db}.child (id INT PRIMARY KEY, p INT)",
+        ],
+    )
+    .await;
+    let text = said(&one, 3);
+    assert!(text.contains("the table at the target lacks c"), "{text}");
+    // MySQL 9.6 and later logs what a cascade changes.
+    let report = case.json(0, &["--source-id", "s2"]);
+    let text = errors(result(&report, STRUCTURE, "s2"));
+    assert!(
+        text.contains("has foreign keys with cascades (c)"),
+        "{text}"
+    );
+    // Nobody follows changes.
+    let report = case.json(0, &["--source-id", "s1", "--task-mode", "full"]);
+    let text = errors(result(&report, STRUCTURE, "s1"));
+    assert!(!text.contains("does not have"), "{text}");
+    case.drop().await;
 }
 
 #[tokio::test]

@@ -60,6 +60,8 @@ type RowKey = (String, String);
 
 struct Row {
     job: JobKind,
+    /// Under which name its processes leave their heartbeats.
+    beats_as: String,
     label: String,
     workers: BTreeMap<u32, Worker>,
     meter: Meter,
@@ -113,7 +115,7 @@ impl Live {
                 } else {
                     ProgressBar::hidden()
                 };
-                Row::new(stage.job, label, bar)
+                Row::new(stage, label, bar)
             });
             row.workers.insert(
                 unit.worker,
@@ -173,7 +175,7 @@ impl Live {
         let live = rows.iter().filter(|(_, row)| !row.ended);
         live.flat_map(|(key, row)| {
             row.workers.keys().map(|&worker| {
-                let path = self.keys.status(row.job.name(), &key.1, worker);
+                let path = self.keys.status(&row.beats_as, &key.1, worker);
                 (key.clone(), worker, path)
             })
         })
@@ -212,11 +214,12 @@ impl Live {
 }
 
 impl Row {
-    fn new(job: JobKind, label: String, bar: ProgressBar) -> Self {
+    fn new(stage: &Stage, label: String, bar: ProgressBar) -> Self {
         bar.set_prefix(label.clone());
         bar.enable_steady_tick(Duration::from_millis(250));
         Self {
-            job,
+            job: stage.job,
+            beats_as: stage.beats_as().to_owned(),
             label,
             workers: BTreeMap::new(),
             meter: Meter::default(),
@@ -242,12 +245,23 @@ impl Row {
 
     /// Rows, bytes, rate, chunks, time left, and what the slowest words say.
     fn text(&self) -> String {
-        let stage = self
+        let running = self
             .workers
             .values()
             .filter_map(|worker| worker.last.as_ref())
-            .find(|beat| beat.state == "running")
-            .map_or("", |beat| beat.stage.as_str());
+            .find(|beat| beat.state == "running");
+        let stage = match running {
+            Some(beat) if beat.paused => "paused",
+            Some(beat) => beat.stage.as_str(),
+            None => "",
+        };
+        if let Some(sync) = running.and_then(|beat| beat.sync.as_ref()) {
+            let text = human::sync(sync);
+            return match stage {
+                "" => text,
+                stage => format!("{text}  {stage}"),
+            };
+        }
         let text = self.meter.text(unit_name(self.job));
         match (text.is_empty(), stage) {
             (true, "") => format!(

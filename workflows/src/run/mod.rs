@@ -20,6 +20,7 @@ mod stage;
 pub mod state;
 pub mod summary;
 mod tries;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -127,7 +128,8 @@ pub async fn run(args: &RunArgs) -> Result<u8, JobError> {
             live: Arc::new(live),
             said: std::sync::Mutex::default(),
         };
-        let place = (staging.clone(), keys.clone());
+        let heard = wishes::take_back(&staging, &keys, &decision.run.run_id).await?;
+        let place = (staging.clone(), keys.clone(), heard);
         run_stages(
             workflow,
             decision,
@@ -278,7 +280,7 @@ async fn run_stages(
     workflow: Workflow,
     decision: Decision,
     shared: Shared,
-    (staging, keys): (Staging, TaskKeys),
+    (staging, keys, heard): (Staging, TaskKeys, u64),
     follow: bool,
     lost: CancellationToken,
     (send, requests): (
@@ -292,6 +294,13 @@ async fn run_stages(
         let (live, end) = (Arc::clone(&shared.live), end.clone());
         async move { live.watch(end).await }
     });
+    let ear = tokio::spawn(wishes::listen(
+        staging.clone(),
+        keys.clone(),
+        decision.run.run_id.clone(),
+        heard,
+        send.clone(),
+    ));
     let guard = tokio::spawn(async move {
         lost.cancelled().await;
         let why = "another `tideway run` took over this task: stopping".to_owned();
@@ -301,6 +310,7 @@ async fn run_stages(
     let runner = Runner::new(workflow, decision, shared, staging, keys, follow);
     let outcome = runner.run(requests).await;
     guard.abort();
+    ear.abort();
     end.cancel();
     // A view that panicked is no reason to lose the outcome.
     let _ = view.await;

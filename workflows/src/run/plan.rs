@@ -4,6 +4,9 @@
 //! A stage counts as done when the last run says so, of the same task with the same definition of the
 //! stage, and everything it needs counts as done too: what builds on something that is done anew is
 //! itself to be done anew. The jobs make that cheap, for they find what is committed.
+//!
+//! A background stage is done only together with the stages beside which it runs: while one of those is
+//! still to be done, changes must be captured and applied, also by a stage that had finished before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -194,6 +197,22 @@ pub fn decide(
             Some(former) if keep => carried_over(former, counts),
             _ => StageDoc::new(stage, workflow.mode),
         });
+    }
+    let foreground_runs = workflow
+        .stages
+        .iter()
+        .any(|stage| !stage.background && actions.get(&stage.name) == Some(&Action::Run));
+    for stage in workflow.stages.iter().filter(|stage| stage.background) {
+        if foreground_runs && actions.get(&stage.name) == Some(&Action::Done) {
+            actions.insert(stage.name.clone(), Action::Run);
+            again.push((
+                stage.name.clone(),
+                "the stages that it runs beside are not done",
+            ));
+            if let Some(doc) = stages.iter_mut().find(|doc| doc.name == stage.name) {
+                *doc = StageDoc::new(stage, workflow.mode);
+            }
+        }
     }
     let continues = former.is_some_and(|run| run.state != State::Done) && !rerun;
     let mut run = fresh;

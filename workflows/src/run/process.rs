@@ -14,6 +14,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use tideway_job::job::STAGE_VARIABLE;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::watch;
@@ -26,7 +27,7 @@ const LINE_LIMIT: usize = 64 << 10;
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Variables that are meant for a single job and would be wrong for several.
-const NOT_INHERITED: [&str; 8] = [
+const NOT_INHERITED: [&str; 9] = [
     "TIDEWAY_SOURCE_ID",
     "TIDEWAY_WORKER_INDEX",
     "TIDEWAY_WORKER_COUNT",
@@ -34,6 +35,7 @@ const NOT_INHERITED: [&str; 8] = [
     "TIDEWAY_OUTPUT",
     "TIDEWAY_LOG_FORMAT",
     "TIDEWAY_RUN_ID",
+    STAGE_VARIABLE,
     "TIDEWAY_TASK_MODE",
 ];
 
@@ -42,6 +44,8 @@ const NOT_INHERITED: [&str; 8] = [
 pub enum Wanted {
     /// Run to the end.
     Run,
+    /// Do what there is to do up to now, and leave. The process reads it in staging: no signal.
+    Finish,
     /// Commit what is in hand and leave (SIGTERM).
     Stop,
     /// Be gone (SIGKILL).
@@ -53,6 +57,8 @@ pub enum Wanted {
 pub struct Spec {
     /// The executable.
     pub program: PathBuf,
+    /// Its stage, by which wishes in staging name it.
+    pub stage: String,
     /// Its arguments. Never a secret: every user of the machine can read them.
     pub arguments: Vec<String>,
     /// Which try of the same work this is, from 1.
@@ -114,7 +120,6 @@ pub async fn run(
     let mut command = Command::new(&spec.program);
     command
         .args(&spec.arguments)
-        .env("TIDEWAY_ATTEMPT", spec.attempt.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::from(out))
         .stderr(Stdio::piped())
@@ -123,6 +128,9 @@ pub async fn run(
     for name in NOT_INHERITED {
         command.env_remove(name);
     }
+    command
+        .env("TIDEWAY_ATTEMPT", spec.attempt.to_string())
+        .env(STAGE_VARIABLE, &spec.stage);
     let mut child = command.spawn().map_err(|source| Error::Start {
         program: spec.program.clone(),
         source,
@@ -167,7 +175,7 @@ pub async fn run(
 
 fn signal(group: Option<Pid>, level: Wanted) {
     let signal = match level {
-        Wanted::Run => return,
+        Wanted::Run | Wanted::Finish => return,
         Wanted::Stop => Signal::TERM,
         Wanted::Kill => Signal::KILL,
     };
@@ -273,6 +281,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spec = Spec {
             program: "/bin/sh".into(),
+            stage: "dump".into(),
             arguments: vec!["-c".into(), "echo one >&2; echo two >&2; exit 0".into()],
             attempt: 1,
             log: "/dev/full".into(),

@@ -2,21 +2,28 @@
 //!
 //! | phase | entered when | starts stages | running foreground stages | background stages |
 //! | --- | --- | --- | --- | --- |
-//! | `Go` | at first | yes | run | run; told to finish when the foreground is done |
+//! | `Go` | at first | yes, unless paused | run | run; told to finish when the foreground is done |
 //! | `Fail` | a foreground stage failed | no | run to their end | then stopped |
 //! | `Stop` | a stop was asked for, or a background stage failed | no | stopped | stopped |
 //! | `Kill` | a second time | no | killed | killed |
 //!
 //! Stopping goes against the order of starting, one stage after the other: what consumes goes before
 //! what it consumes. Finishing goes with it: what produces ends first, what consumes when it has
-//! drained.
+//! drained. To stop is a signal, for a person waits. To finish is a wish in staging
+//! ([`tideway_staging::control`]) that names the run and the stage: a process that dies and is started
+//! again still finds it, and so does the stage of a run that is continued. The runner then waits for as
+//! long as the stage takes; a person who does not want to wait interrupts.
+
+mod steer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
-use tideway_job::error::{EXIT_FAILED, EXIT_STOPPED};
+use tideway_job::error::EXIT_STOPPED;
 use tideway_staging::Staging;
+use tideway_staging::control::What;
 use tideway_staging::layout::TaskKeys;
 use tokio::sync::{mpsc, watch};
 
@@ -28,6 +35,9 @@ use super::state::{RunDoc, StageDoc, State};
 use crate::human;
 use crate::workflow::{Stage, Workflow};
 
+/// After which time the state is looked at although nothing happened.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Asked for from outside while the stages run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -35,6 +45,8 @@ pub enum Request {
     Stop(String),
     /// The lease went to another runner: stop and write nothing more.
     Lost(String),
+    /// Wanted of the whole run by an object in staging: what, and by whom.
+    Wanted(What, String),
 }
 
 /// How far the run has come to its end. It only ever rises.
@@ -72,6 +84,7 @@ pub struct Runner {
     staging: Staging,
     keys: TaskKeys,
     follow: bool,
+    paused: bool,
     run: RunDoc,
     running: BTreeMap<String, Running>,
     started: Vec<String>,
@@ -100,6 +113,7 @@ impl Runner {
             staging,
             keys,
             follow,
+            paused: false,
             run: decision.run,
             running: BTreeMap::new(),
             started: Vec::new(),
@@ -115,13 +129,14 @@ impl Runner {
         let (send, mut events) = mpsc::unbounded_channel();
         self.save().await;
         loop {
-            if self.phase == Phase::Go {
+            if self.phase == Phase::Go && !self.paused {
                 self.start_ready(&send);
             }
-            if self.running.is_empty() {
+            if self.running.is_empty() && !(self.paused && self.phase == Phase::Go && self.waits())
+            {
                 break;
             }
-            self.steer();
+            self.steer().await;
             tokio::select! {
                 Some(event) = events.recv() => {
                     self.apply(event);
@@ -131,6 +146,8 @@ impl Runner {
                     self.save().await;
                 }
                 Some(request) = requests.recv() => self.obey(request),
+                // A wish could not be posted, or nothing happens: look again.
+                () = tokio::time::sleep(AGAIN) => {}
             }
         }
         let code = self.finish();
@@ -140,6 +157,15 @@ impl Runner {
             code,
             errors: self.errors,
         }
+    }
+
+    /// Whether a stage is still to be started.
+    fn waits(&self) -> bool {
+        self.workflow.stages.iter().any(|stage| {
+            self.actions.get(&stage.name) == Some(&Action::Run)
+                && !self.started.contains(&stage.name)
+                && self.is_ready(stage)
+        })
     }
 
     /// Starts each stage whose needs are met.
@@ -201,65 +227,6 @@ impl Runner {
         tokio::spawn(stage::run(shared, Arc::new(stage), lanes, wanted, events));
     }
 
-    /// Tells running stages to stop or finish, as the phase asks for.
-    fn steer(&mut self) {
-        match self.phase {
-            Phase::Kill => {
-                for running in self.running.values() {
-                    running.wanted.send_replace(Wanted::Kill);
-                }
-            }
-            Phase::Stop => self.stop_one(Order::LastStartedFirst),
-            Phase::Fail if self.only_background_runs() => {
-                self.stop_one(Order::LastStartedFirst);
-            }
-            Phase::Go if self.only_background_runs() && !self.follow => {
-                self.stop_one(Order::FirstStartedFirst);
-            }
-            Phase::Fail | Phase::Go => {}
-        }
-    }
-
-    fn only_background_runs(&self) -> bool {
-        self.running.values().all(|running| running.background)
-    }
-
-    /// Stops the next stage, unless one is being stopped already.
-    fn stop_one(&self, order: Order) {
-        let stopping = |running: &Running| *running.wanted.borrow() != Wanted::Run;
-        if self.running.values().any(stopping) {
-            return;
-        }
-        let next = match order {
-            Order::LastStartedFirst => self.running.iter().max_by_key(|(_, stage)| stage.order),
-            Order::FirstStartedFirst => self.running.iter().min_by_key(|(_, stage)| stage.order),
-        };
-        if let Some((name, running)) = next {
-            self.note(&format!("stopping stage {name}"));
-            running.wanted.send_replace(Wanted::Stop);
-        }
-    }
-
-    fn obey(&mut self, request: Request) {
-        let why = match request {
-            Request::Stop(why) if self.phase >= Phase::Stop => {
-                self.phase = Phase::Kill;
-                format!("{why} again: killing the jobs (what they committed stays)")
-            }
-            Request::Stop(why) => {
-                self.phase = Phase::Stop;
-                format!("{why}: stopping in order; again to kill")
-            }
-            Request::Lost(why) => {
-                self.phase = self.phase.max(Phase::Stop);
-                self.owner = false;
-                self.fail(EXIT_FAILED, why.clone());
-                why
-            }
-        };
-        self.shared.screen.say(Level::Warn, "tideway", &why);
-    }
-
     fn apply(&mut self, event: Event) {
         match event {
             Event::Started {
@@ -312,11 +279,6 @@ impl Runner {
         let Some(running) = self.running.remove(name) else {
             return;
         };
-        let asked = *running.wanted.borrow() != Wanted::Run;
-        // A background stage that was told to finish, and left as told, has done its part.
-        let finished =
-            running.background && asked && self.phase == Phase::Go && end == UnitEnd::Stopped;
-        let end = if finished { UnitEnd::Done } else { end };
         let mut took = String::new();
         if let Some(doc) = self.run.stage_mut(name) {
             note_end(doc, &end);
@@ -384,13 +346,6 @@ impl Runner {
             self.shared.screen.say(Level::Warn, "tideway", &text);
         }
     }
-}
-
-/// In which order stages are told to end.
-#[derive(Clone, Copy)]
-enum Order {
-    LastStartedFirst,
-    FirstStartedFirst,
 }
 
 fn note_end(doc: &mut StageDoc, end: &UnitEnd) {

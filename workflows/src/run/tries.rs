@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tideway_job::error::{EXIT_CONFIG, EXIT_FAILED, EXIT_STOPPED};
@@ -19,6 +20,9 @@ use super::stage::{Event, Shared, UnitEnd};
 use crate::human;
 use crate::workflow::{JobKind, Stage};
 
+/// A process of a background stage that ran for so long before it failed has its tries anew: it may run
+/// for weeks, and a store that was away on three days of them is no reason to give up.
+const LONG: Duration = Duration::from_secs(600);
 /// How many of the last lines are shown when a process fails.
 const LAST_WORDS: usize = 5;
 
@@ -35,11 +39,14 @@ impl Process {
     /// Tries until it is done, stopped, or failed for good.
     pub(super) async fn run(mut self) -> UnitEnd {
         let mut attempt = 0;
+        // Those that count against the limit.
+        let mut tries = 0;
         let end = loop {
-            if *self.wanted.borrow() != Wanted::Run {
+            if self.is_stopping() {
                 break UnitEnd::Stopped;
             }
             attempt += 1;
+            tries += 1;
             self.send(Event::Started {
                 stage: self.stage.name.clone(),
                 unit: self.unit.clone(),
@@ -47,13 +54,16 @@ impl Process {
                 at: Utc::now(),
             });
             self.shared.live.unit_started(&self.stage, &self.unit);
-            match self.attempt(attempt).await {
+            let begun = Instant::now();
+            match self.attempt(attempt, &mut tries, begun).await {
                 Ok(end) => break end,
                 Err(wait) => {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        // Whatever else is wanted now, it is not another try.
-                        _ = self.wanted.changed() => break UnitEnd::Stopped,
+                        // One that is to finish is tried again: it has work left.
+                        _ = self.wanted.wait_for(|wanted| *wanted >= Wanted::Stop) => {
+                            break UnitEnd::Stopped;
+                        }
                     }
                 }
             }
@@ -69,13 +79,22 @@ impl Process {
         end
     }
 
+    fn is_stopping(&self) -> bool {
+        *self.wanted.borrow() >= Wanted::Stop
+    }
+
     fn send(&self, event: Event) {
         // The receiver is gone only when the whole run is being dropped.
         let _ = self.events.send(event);
     }
 
     /// One try: how the process ended for good, or how long to wait before the next try.
-    async fn attempt(&self, attempt: u32) -> Result<UnitEnd, std::time::Duration> {
+    async fn attempt(
+        &self,
+        attempt: u32,
+        tries: &mut u32,
+        begun: Instant,
+    ) -> Result<UnitEnd, Duration> {
         let (shared, who) = (&self.shared, self.label());
         let spec = self.spec(attempt);
         let printed = std::fs::metadata(&spec.out).map_or(0, |out| out.len());
@@ -111,18 +130,21 @@ impl Process {
         if ending.is_done() {
             return Ok(UnitEnd::Done);
         }
-        let stopping = *self.wanted.borrow() != Wanted::Run;
+        let stopping = self.is_stopping();
         // A job that dies of the signal that it was sent, or fails in its haste, was stopped.
         if ending == Ending::Code(EXIT_STOPPED) || stopping && ending.worth_retrying() {
             return Ok(UnitEnd::Stopped);
         }
-        if let Some(wait) = self.stage.retry.next(attempt, ending) {
+        if self.stage.background && begun.elapsed() >= LONG {
+            *tries = 1;
+        }
+        if let Some(wait) = self.stage.retry.next(*tries, ending) {
             shared.screen.say(
                 Level::Warn,
                 &who,
                 &format!(
                     "{ending}; try {} of {} in {}{}",
-                    attempt + 1,
+                    *tries + 1,
                     self.stage.retry.attempts,
                     human::seconds(wait.as_secs_f64()),
                     last.text()
@@ -130,7 +152,7 @@ impl Process {
             );
             return Err(wait);
         }
-        let tries = match attempt {
+        let tries = match *tries {
             1 => String::new(),
             tries => format!(" at the last of {tries} tries"),
         };
@@ -160,6 +182,7 @@ impl Process {
         };
         Spec {
             program: shared.jobs.join(stage.job.binary()),
+            stage: stage.name.clone(),
             arguments: arguments(shared, stage, unit),
             attempt,
             log: file("log"),

@@ -38,13 +38,14 @@ fn key(text: &str) -> Result<Path, JobError> {
 }
 
 /// A task that has something in staging.
-struct Task {
-    name: String,
+pub(crate) struct Task {
+    /// Its name.
+    pub(crate) name: String,
     keys: TaskKeys,
 }
 
 /// The task of that name, or all that are in staging.
-async fn tasks(staging: &Staging, name: Option<&str>) -> Result<Vec<Task>, JobError> {
+pub(crate) async fn tasks(staging: &Staging, name: Option<&str>) -> Result<Vec<Task>, JobError> {
     let folders = staging.list_dirs(&Path::default()).await?;
     let mut tasks = Vec::new();
     for folder in &folders {

@@ -72,6 +72,17 @@ pub struct Stage {
     pub line: u64,
 }
 
+impl Stage {
+    /// Under which name its processes leave their heartbeats: each half of cdc has its own.
+    #[must_use]
+    pub fn beats_as(&self) -> &str {
+        match (self.job, &self.verb) {
+            (JobKind::Cdc, Some(verb)) => verb,
+            _ => self.job.name(),
+        }
+    }
+}
+
 /// The jobs that a stage can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -133,10 +144,11 @@ impl JobKind {
         matches!(self, Self::Precheck | Self::Validate)
     }
 
-    /// Whether several processes can share the work.
+    /// Whether several processes can share the work. A source's log is captured and applied by one:
+    /// its order is kept.
     #[must_use]
     pub fn is_shared(self) -> bool {
-        self != Self::Precheck
+        !matches!(self, Self::Precheck | Self::Cdc)
     }
 }
 

@@ -8,7 +8,7 @@
 //! definition, in its order: stored and virtual generated ones, invisible ones and MySQL's generated
 //! invisible primary key too, all with their values. MySQL's hidden columns of functional keys do not
 //! stand there. MariaDB's hidden columns do, behind all others: `row_start` and `row_end` of
-//! `WITH SYSTEM VERSIONING`, and `DB_ROW_HASH_n` of unique keys over long columns. [`matches`] lets
+//! `WITH SYSTEM VERSIONING`, and `DB_ROW_HASH_n` of unique keys over long columns. [`matches()`] lets
 //! them pass; whoever uses rows takes the first values, as many as the definition has columns. A
 //! change of a versioned table comes with the INSERT of its history row, whose `row_end` lies in the
 //! past (the others' is the largest TIMESTAMP): [`history_column`] tells where to look.

@@ -116,14 +116,14 @@ fn read(map: &TableMap, mariadb: bool) -> Read<Metadata> {
     Ok(found)
 }
 
-/// `is_numeric_type` of the servers.
+/// Types that have a bit for their sign; YEAR is among them, for both families.
 fn is_number(number: u8) -> bool {
-    matches!(number, 1..=5 | 8 | 9 | 246)
+    matches!(number, 0..=5 | 8 | 9 | 13 | 246)
 }
 
 /// `is_character_type` of MySQL.
 fn is_text(number: u8) -> bool {
-    matches!(number, VARCHAR | BLOB | VAR_STRING | STRING)
+    matches!(number, VARCHAR | VECTOR | BLOB | VAR_STRING | STRING)
 }
 
 /// `is_character_type` of MariaDB, where a spatial value is a BLOB.

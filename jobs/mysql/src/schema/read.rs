@@ -135,6 +135,24 @@ fn of(name: &TableName) -> String {
     )
 }
 
+/// Whether foreign keys of other tables change their rows when rows of this one change: `CASCADE`, `SET
+/// NULL`.
+///
+/// # Errors
+/// The statement fails.
+pub async fn acts_on_others(conn: &mut Conn, name: &TableName) -> Result<bool> {
+    let what = format!("look for foreign keys that refer to {name}");
+    let sql = format!(
+        "SELECT r.CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS r \
+         WHERE r.UNIQUE_CONSTRAINT_SCHEMA = {} AND r.REFERENCED_TABLE_NAME = {} \
+         AND (r.DELETE_RULE IN ('CASCADE', 'SET NULL') OR r.UPDATE_RULE IN ('CASCADE', 'SET NULL')) \
+         LIMIT 1",
+        sql::quoted(&name.schema),
+        sql::quoted(&name.table)
+    );
+    Ok(answer::first(conn, &what, &sql).await?.is_some())
+}
+
 async fn tables(conn: &mut Conn, what: &str, name: &TableName) -> Result<Vec<Answer>> {
     let sql = format!(
         "SELECT TABLE_SCHEMA AS table_schema, TABLE_NAME AS table_name, ENGINE AS engine, \

@@ -71,7 +71,7 @@ pub fn write_literal(ty: &ColumnType, value: Value<'_>, flavor: Flavor, out: &mu
 }
 
 /// A literal of type DOUBLE.
-fn write_double(value: f64, out: &mut Vec<u8>) {
+pub(crate) fn write_double(value: f64, out: &mut Vec<u8>) {
     let start = out.len();
     format::write_float(value, out);
     if value.is_finite() && !out[start..].contains(&b'e') {

@@ -4,10 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod binlog;
+mod binlog_decoder;
+mod binlog_events;
 mod connecting;
+mod ddl;
+mod ddl_corpus;
+mod ddl_random;
 mod definitions;
 mod keys;
 mod place;
 mod privileges;
 mod refusals;
+mod row_values;
 mod server;

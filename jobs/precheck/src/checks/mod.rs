@@ -1,6 +1,7 @@
 //! The checks, a file for each group. Each is a function of facts; see [`crate::facts`].
 
 pub mod binlog;
+pub mod cascades;
 pub mod charset;
 pub mod connections;
 pub mod estimate;

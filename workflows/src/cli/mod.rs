@@ -1,8 +1,16 @@
 //! The command line of `tideway`.
 
+mod control;
+mod staging;
+
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tideway_job::Output;
+
+pub use control::{
+    BinlogArgs, BinlogCommand, BinlogSqlArgs, CutoverArgs, QueryStatusArgs, TaskRef, WishArgs,
+};
+pub use staging::{GcArgs, LsArgs, ShowArgs, StagingCommand, StagingUrl, VerifyArgs};
 
 /// Headings stand out, nothing else is coloured.
 const STYLES: Styles = Styles::styled()
@@ -44,6 +52,21 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show how far a task has come
     Status(StatusArgs),
+    /// Show the same as DM's `query-status` does: its JSON
+    QueryStatus(QueryStatusArgs),
+    /// Have the jobs of a run commit what is in hand and wait
+    Pause(WishArgs),
+    /// Have a paused run go on
+    Resume(WishArgs),
+    /// Have the jobs of a run commit what is in hand and leave
+    Stop(WishArgs),
+    /// Have what follows changes apply them up to now, and leave
+    Finish(WishArgs),
+    /// Say what becomes of a DDL statement that the target refuses
+    #[command(subcommand)]
+    Binlog(BinlogCommand),
+    /// Tell whether it is safe to switch to the target, and prepare it
+    Cutover(CutoverArgs),
     /// Look at task and source files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -93,7 +116,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub rerun: bool,
 
-    /// Leave background stages running when the others are done, until Ctrl-C
+    /// Leave background stages running when the others are done, until `tideway finish` or Ctrl-C
     #[arg(long)]
     pub follow: bool,
 
@@ -214,122 +237,6 @@ pub struct ConfigCheckArgs {
     /// How it is printed
     #[arg(long, env = "TIDEWAY_OUTPUT", value_enum, default_value = "text")]
     pub output: Output,
-}
-
-/// Commands over staging.
-#[derive(Subcommand, Debug)]
-pub enum StagingCommand {
-    /// Show what lies in staging as a tree with sizes
-    #[command(after_help = "\
-Examples:
-  tideway staging ls
-  tideway staging ls test/aurora-replica-01/dump --staging s3://bucket/migrations
-  tideway staging ls test --files")]
-    Ls(LsArgs),
-    /// Print a document, or a Parquet chunk's columns and first rows
-    #[command(after_help = "\
-Examples:
-  tideway staging show test/task.json
-  tideway staging show test/aurora-replica-01/dump/migrate_me.t1.000000000123456.parquet --rows 5")]
-    Show(ShowArgs),
-    /// Read every committed block of the dumps and compare its checksum
-    #[command(after_help = "\
-Examples:
-  tideway staging verify
-  tideway staging verify test --staging s3://bucket/migrations
-
-Exit code 0: all is as it was committed; 1: something is damaged or missing.")]
-    Verify(VerifyArgs),
-    /// Remove data objects that no marker names
-    #[command(after_help = "\
-Examples:
-  tideway staging gc --dry-run
-  tideway staging gc test
-
-What killed attempts left behind is never read; this only gives the space back. Objects younger
-than --min-age stay, and so does everything of a source that a job works on now.")]
-    Gc(GcArgs),
-}
-
-/// Where staging is.
-#[derive(Args, Debug, Clone)]
-pub struct StagingUrl {
-    /// Staging: a folder, file://, s3://bucket/prefix
-    #[arg(
-        long,
-        env = "TIDEWAY_STAGING",
-        value_name = "URL",
-        default_value = "./tideway-staging"
-    )]
-    pub staging: String,
-}
-
-/// Flags of `tideway staging ls`.
-#[derive(Args, Debug, Clone)]
-pub struct LsArgs {
-    /// Show this part only: TASK, TASK/SOURCE, TASK/SOURCE/dump, …
-    #[arg(value_name = "PREFIX", default_value = "")]
-    pub prefix: String,
-
-    /// Name every object, not only tables and folders
-    #[arg(long)]
-    pub files: bool,
-
-    /// Where staging is.
-    #[command(flatten)]
-    pub at: StagingUrl,
-}
-
-/// Flags of `tideway staging show`.
-#[derive(Args, Debug, Clone)]
-pub struct ShowArgs {
-    /// The object, as `tideway staging ls --files` names it
-    #[arg(value_name = "KEY")]
-    pub key: String,
-
-    /// How many rows of a chunk are shown
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub rows: usize,
-
-    /// Where staging is.
-    #[command(flatten)]
-    pub at: StagingUrl,
-}
-
-/// Flags of `tideway staging verify`.
-#[derive(Args, Debug, Clone)]
-pub struct VerifyArgs {
-    /// Name of the task (default: every task in staging)
-    #[arg(value_name = "TASK")]
-    pub task: Option<String>,
-
-    /// How it is printed
-    #[arg(long, env = "TIDEWAY_OUTPUT", value_enum, default_value = "text")]
-    pub output: Output,
-
-    /// Where staging is.
-    #[command(flatten)]
-    pub at: StagingUrl,
-}
-
-/// Flags of `tideway staging gc`.
-#[derive(Args, Debug, Clone)]
-pub struct GcArgs {
-    /// Name of the task (default: every task in staging)
-    #[arg(value_name = "TASK")]
-    pub task: Option<String>,
-
-    /// Show what would be removed, and remove nothing
-    #[arg(long)]
-    pub dry_run: bool,
-
-    /// Leave objects that are younger
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
-    pub min_age: std::time::Duration,
-
-    /// Where staging is.
-    #[command(flatten)]
-    pub at: StagingUrl,
 }
 
 /// Flags of `tideway cleanup`.

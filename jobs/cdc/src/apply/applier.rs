@@ -1,0 +1,610 @@
+//! One source's segments, from the first event to the last commit.
+//!
+//! The applier reads the events in order, keeps the place, and hands row changes to the dispatcher; the
+//! workers commit them. It alone writes the checkpoint. What is true, whenever the process is killed:
+//!
+//! - **Before anything of segment n is sent**, `furthest` is stored behind it. So all that workers may
+//!   have touched lies before `furthest`.
+//! - **The checkpoint moves to the end of a transaction** only when a token that was sent behind it has
+//!   passed every worker: all before it is committed.
+//! - **A restart** begins at the checkpoint and is in safe mode up to the `furthest` that it finds. What was
+//!   committed beyond the checkpoint is written over with the same rows, in the same order by key.
+//! - **A transaction that the source has not finished in what was captured** may be applied in part; the
+//!   checkpoint stays at its beginning until it ends.
+//!
+//! Rows of a prepared XA transaction are passed over, and its place noted with the checkpoint; `XA COMMIT`
+//! reads them again from staging and applies them then ([`super::xa`]).
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mysql_async::Conn;
+use tideway_config::ResolvedSource;
+use tideway_job::{Job, Progress};
+use tideway_mysql::binlog::table_map::TableMap;
+use tideway_mysql::connect::Server;
+use tideway_mysql::fence::{Fence, OwnerTable};
+use tideway_mysql::gtid::{Gtid, GtidSet};
+use tideway_mysql::info::{Flavor, Version};
+use tideway_mysql::position::BinlogPosition;
+use tideway_mysql::retry::{RetryPolicy, Retryable};
+use tideway_mysql::schema::{TableDef, TableName};
+use tideway_staging::heartbeat::SyncState;
+use tideway_staging::layout::SourceKeys;
+use tideway_staging::segment::SegmentMarker;
+
+use super::begin::DumpMarks;
+use super::catalog::Catalog;
+use super::change::Encoder;
+use super::checkpoint::{Checkpoint, Keyless, Prepared, Saved, Totals};
+use super::dispatch::Dispatcher;
+use super::error::{Error, Result};
+use super::filters::EventFilters;
+use super::marks::{Mark, Spot};
+use super::place::Place;
+use super::rates::Rates;
+use super::shared::Shared;
+use super::table::Table;
+
+/// How often a token is sent while events come.
+const TOKEN: Duration = Duration::from_millis(200);
+/// How often the checkpoint is stored while it moves.
+const STORE: Duration = Duration::from_millis(500);
+
+/// What an applier needs to know and never changes.
+pub struct Setting<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The source.
+    pub source: &'a ResolvedSource,
+    /// Its keys in staging.
+    pub keys: SourceKeys,
+    /// The target.
+    pub target: Server,
+    /// What kind of server the source was at the start. Its version is told again by every segment.
+    pub flavor: Flavor,
+    /// The checkpoint's table.
+    pub checkpoint: Checkpoint,
+    /// The owners' table.
+    pub owners: OwnerTable,
+    /// Its right to write, of the connection that writes the checkpoint.
+    pub fence: Fence,
+    /// Largest event, in bytes.
+    pub event_limit: u32,
+}
+
+/// A transaction of the source that is being read.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    /// Where it begins.
+    pub begin: Place,
+    /// The same as the dump's marks see it.
+    pub spot: Spot,
+    /// When it was committed at the source, µs since 1970.
+    pub time: u64,
+    /// Whether it may have been applied before.
+    pub safe: bool,
+    /// Whether all of it is in the dump.
+    pub dumped: bool,
+    /// Rows of it so far.
+    pub rows: u64,
+    /// Rows since a savepoint or the beginning that belong to tables of the task.
+    pub sent: u64,
+    /// A BEGIN came: what follows belongs to it until COMMIT.
+    pub explicit: bool,
+    /// It is an XA transaction, by this name.
+    pub xa: Option<String>,
+}
+
+/// A table map and what became of it.
+pub(super) struct Mapped {
+    /// The map.
+    pub map: TableMap,
+    /// How its rows are written; `None`: they are left out.
+    pub table: Option<Arc<Table>>,
+    /// Where the end of a row's life stands, in MariaDB's tables `WITH SYSTEM VERSIONING`.
+    pub history: Option<usize>,
+}
+
+/// A place to which the checkpoint may move.
+#[derive(Clone, Debug)]
+struct Point {
+    place: Place,
+    /// Hash of the marker before the place's segment.
+    previous: String,
+    position: BinlogPosition,
+    gtids: Option<GtidSet>,
+    time: u64,
+    totals: Totals,
+    prepared: BTreeMap<String, Prepared>,
+}
+
+/// Applies one source.
+pub struct Applier<'a> {
+    pub(super) set: Setting<'a>,
+    pub(super) progress: Progress,
+    pub(super) catalog: Catalog,
+    pub(super) dump: DumpMarks,
+    pub(super) filters: EventFilters,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) shared: Arc<Shared>,
+    pub(super) encoder: Encoder,
+    /// How far tables without a key were when this began.
+    pub(super) keyless: Keyless,
+    /// Up to here everything is in safe mode.
+    safe_until: Place,
+    /// The same by the clock.
+    safe_time: Option<Instant>,
+    pub(super) maps: HashMap<u64, Mapped>,
+    /// The last table map of each planned table that was held against its definition.
+    pub(super) checked: HashMap<u64, TableMap>,
+    pub(super) transaction: Option<Transaction>,
+    /// Number of the segment.
+    pub(super) segment: u64,
+    pub(super) server_uuid: String,
+    previous: String,
+    /// Behind the last event.
+    pub(super) position: BinlogPosition,
+    gtids: Option<GtidSet>,
+    /// Behind the last transaction.
+    point: Point,
+    /// Tokens on their way, and what the checkpoint becomes when they pass.
+    tokens: VecDeque<(u64, Point)>,
+    last_token: Instant,
+    last_store: Instant,
+    /// What is stored.
+    pub(super) saved: Saved,
+    conn: Option<Conn>,
+    pub(super) next_table: u64,
+    /// Up to where capture is, as the last marker has it.
+    captured: Option<BinlogPosition>,
+    /// Everything that was captured was read.
+    pub(super) idle: bool,
+    rates: Rates,
+    /// The source's version, as its last format description has it.
+    pub(super) version: Version,
+}
+
+impl<'a> Applier<'a> {
+    /// Begins at `saved`, which is stored.
+    #[expect(clippy::too_many_arguments, reason = "each is made elsewhere, once")]
+    #[must_use]
+    pub fn new(
+        set: Setting<'a>,
+        progress: Progress,
+        catalog: Catalog,
+        dump: DumpMarks,
+        filters: EventFilters,
+        dispatcher: Dispatcher,
+        shared: Arc<Shared>,
+        saved: Saved,
+        keyless: Keyless,
+        conn: Conn,
+        previous: String,
+    ) -> Self {
+        let gtids = saved.position.gtid_set.as_deref();
+        let gtids = gtids.and_then(|text| GtidSet::parse(text).ok());
+        let flavor = set.target.info().flavor;
+        let saved_totals = saved.state.totals;
+        let duration = set.source.sync.safe_mode_duration_given();
+        Self {
+            point: Point {
+                place: saved.place,
+                previous: previous.clone(),
+                position: saved.position.clone(),
+                gtids: gtids.clone(),
+                time: saved.event_time,
+                totals: saved.state.totals,
+                prepared: saved.state.prepared.clone(),
+            },
+            safe_until: saved.furthest,
+            safe_time: duration.map(|duration| Instant::now() + duration),
+            set,
+            progress,
+            catalog,
+            dump,
+            filters,
+            dispatcher,
+            shared,
+            encoder: Encoder::new(flavor),
+            keyless,
+            maps: HashMap::new(),
+            checked: HashMap::new(),
+            transaction: None,
+            segment: saved.place.segment,
+            server_uuid: String::new(),
+            previous,
+            position: saved.position.clone(),
+            gtids,
+            tokens: VecDeque::new(),
+            last_token: Instant::now(),
+            last_store: Instant::now(),
+            saved,
+            conn: Some(conn),
+            next_table: 1,
+            captured: None,
+            idle: false,
+            rates: Rates::new(saved_totals),
+            version: Version::new(0, 0, 0),
+        }
+    }
+
+    /// The source's id.
+    pub(super) fn id(&self) -> &str {
+        &self.set.source.id
+    }
+
+    /// A segment begins.
+    ///
+    /// # Errors
+    /// The target's refusal of the checkpoint.
+    pub async fn begin_segment(&mut self, marker: &SegmentMarker) -> Result<()> {
+        self.segment = marker.number;
+        self.idle = false;
+        self.captured = serde_json::from_value(marker.to.clone()).ok();
+        marker.server_uuid.clone_into(&mut self.server_uuid);
+        let from: BinlogPosition = self.typed(&marker.from)?;
+        if self.transaction.is_none() {
+            let set = from.gtid_set.as_deref();
+            if let Some(set) = set.and_then(|text| GtidSet::parse(text).ok()) {
+                self.gtids = Some(set);
+            }
+        }
+        self.position = from;
+        self.maps.clear();
+        let behind = Place::start_of(marker.number + 1);
+        if !marker.is_empty() && self.saved.furthest < behind {
+            let mut saved = self.saved.clone();
+            saved.furthest = behind;
+            self.store(saved, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// A segment ends; `hash` is its marker's.
+    ///
+    /// # Errors
+    /// Rows came of a table that nothing tells of; a worker failed.
+    pub async fn end_segment(&mut self, marker: &SegmentMarker, hash: String) -> Result<()> {
+        let to: BinlogPosition = self.typed(&marker.to)?;
+        self.previous = hash;
+        if self.transaction.is_none() {
+            let set = to.gtid_set.as_deref();
+            if let Some(set) = set.and_then(|text| GtidSet::parse(text).ok()) {
+                self.gtids = Some(set);
+            }
+            self.position = to.clone();
+            self.point_here(Place::start_of(marker.number + 1));
+        }
+        if self.window_passed(&to) {
+            self.dump = DumpMarks::default();
+            if let Some(table) = self.catalog.unexplained() {
+                return Err(Error::Table {
+                    source_id: self.id().to_owned(),
+                    at: to,
+                    table: table.clone(),
+                    what: "rows of it came while the dump ran, but it is not in the dump, and no DDL \
+                           in the binlog made it. Dump the source again (`tideway cleanup` first)"
+                        .to_owned(),
+                });
+            }
+        }
+        self.mark().await
+    }
+
+    /// Whether nothing that comes behind `to` is older than anything that the dump noted.
+    fn window_passed(&self, to: &BinlogPosition) -> bool {
+        let marks = self
+            .catalog
+            .iter()
+            .flat_map(|known| [known.defined.as_ref(), known.dumped.as_ref()])
+            .chain([self.dump.exact.as_ref(), self.dump.end.as_ref()]);
+        let mut marks = marks.flatten();
+        marks.all(|mark: &Mark| mark.passed(&self.server_uuid, to))
+    }
+
+    /// Opens a transaction that begins at `begin`.
+    pub(super) fn open(&mut self, begin: Place, gtid: Option<Gtid>, time: u64) -> &mut Transaction {
+        let spot = Spot {
+            server_uuid: self.server_uuid.clone(),
+            begin: Some(self.position.clone()),
+            gtid,
+        };
+        let covered = |mark: &Option<Mark>, by: fn(&Mark, &Spot) -> bool| {
+            mark.as_ref().is_some_and(|mark| by(mark, &spot))
+        };
+        let safe = self.set.source.sync.safe_mode
+            || begin < self.safe_until
+            || self.safe_time.is_some_and(|until| Instant::now() < until)
+            || covered(&self.dump.end, Mark::may_cover);
+        let dumped = covered(&self.dump.exact, Mark::covers);
+        self.transaction.insert(Transaction {
+            begin,
+            spot,
+            time,
+            safe,
+            dumped,
+            rows: 0,
+            sent: 0,
+            explicit: false,
+            xa: None,
+        })
+    }
+
+    /// The transaction ends; what follows begins at `end`.
+    ///
+    /// # Errors
+    /// A worker failed; the checkpoint cannot be stored.
+    pub(super) async fn close(&mut self, end: Place) -> Result<()> {
+        self.finish(end)?;
+        self.mark_sometimes().await
+    }
+
+    /// The transaction ends, and the checkpoint may move behind it with the next token.
+    ///
+    /// # Errors
+    /// Its GTID is of another kind than those before.
+    pub(super) fn finish(&mut self, end: Place) -> Result<()> {
+        if let Some(transaction) = self.transaction.take() {
+            if let Some(gtid) = &transaction.spot.gtid {
+                let added = match &mut self.gtids {
+                    Some(set) => set.add(gtid),
+                    None => GtidSet::parse(&gtid.to_string()).map(|set| self.gtids = Some(set)),
+                };
+                added.map_err(|error| Error::Mismatch {
+                    source_id: self.id().to_owned(),
+                    what: format!("GTID {gtid} does not go with those before: {error}"),
+                })?;
+            }
+            self.point.time = transaction.time.max(self.point.time);
+            self.point.totals.transactions += 1;
+        }
+        self.maps.clear();
+        self.point_here(end);
+        Ok(())
+    }
+
+    /// Sends a token when the last one is a while ago.
+    ///
+    /// # Errors
+    /// A worker failed; the checkpoint cannot be stored.
+    pub(super) async fn mark_sometimes(&mut self) -> Result<()> {
+        if self.last_token.elapsed() >= TOKEN {
+            self.mark().await?;
+        }
+        Ok(())
+    }
+
+    /// What the checkpoint is when everything up to the last finished transaction is committed.
+    pub(super) fn saved_here(&self) -> Saved {
+        self.saved_at(&self.point)
+    }
+
+    fn point_here(&mut self, place: Place) {
+        self.point.place = place;
+        self.point.previous.clone_from(&self.previous);
+        self.point.position.clone_from(&self.position);
+        self.point.gtids.clone_from(&self.gtids);
+    }
+
+    pub(super) fn totals(&mut self) -> &mut Totals {
+        &mut self.point.totals
+    }
+
+    pub(super) fn prepared(&mut self) -> &mut BTreeMap<String, Prepared> {
+        &mut self.point.prepared
+    }
+
+    /// Sends a token behind what was sent, and stores what is committed.
+    ///
+    /// # Errors
+    /// A worker failed; the checkpoint cannot be stored.
+    pub async fn mark(&mut self) -> Result<()> {
+        let behind = self.tokens.back().map_or(self.saved.place, |(_, p)| p.place);
+        if self.point.place > behind {
+            let token = self.dispatcher.token().await?;
+            self.tokens.push_back((token, self.point.clone()));
+        }
+        self.last_token = Instant::now();
+        self.settle(false).await
+    }
+
+    /// Holds still while a person wants that, with everything committed.
+    ///
+    /// # Errors
+    /// A worker failed; the checkpoint cannot be stored; a stop was asked for.
+    pub async fn pause(&mut self) -> Result<()> {
+        if !*self.set.job.control.paused().borrow() {
+            return Ok(());
+        }
+        self.drain().await?;
+        match self.set.job.safe_point().await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Error::Stopped),
+        }
+    }
+
+    /// Nothing more was captured yet.
+    ///
+    /// # Errors
+    /// A worker failed; the checkpoint cannot be stored.
+    pub async fn rest(&mut self) -> Result<()> {
+        self.idle = true;
+        self.mark().await
+    }
+
+    /// Stores the checkpoint up to where the workers are, if it is time to, or `now`.
+    ///
+    /// # Errors
+    /// A worker failed; the checkpoint cannot be stored.
+    pub async fn settle(&mut self, now: bool) -> Result<()> {
+        if self.shared.failed.is_cancelled() {
+            return Err(self.shared.take_failure().unwrap_or(Error::Stopped));
+        }
+        if !now && self.last_store.elapsed() < STORE {
+            return Ok(());
+        }
+        let passed = self.shared.passed();
+        let mut reached = None;
+        while let Some((token, _)) = self.tokens.front()
+            && *token <= passed
+        {
+            reached = self.tokens.pop_front().map(|(_, point)| point);
+        }
+        if let Some(point) = reached {
+            let saved = self.saved_at(&point);
+            self.store(saved, &[]).await?;
+            self.last_store = Instant::now();
+        }
+        self.rates.note(self.saved.state.totals);
+        self.report();
+        Ok(())
+    }
+
+    fn saved_at(&self, point: &Point) -> Saved {
+        let mut saved = self.saved.clone();
+        saved.place = point.place;
+        saved.position = point.position.clone();
+        saved.position.gtid_set = point.gtids.as_ref().map(ToString::to_string);
+        saved.event_time = point.time;
+        saved.state.totals = point.totals;
+        saved.state.prepared.clone_from(&point.prepared);
+        saved.state.previous.clone_from(&point.previous);
+        saved.state.pending = saved
+            .state
+            .pending
+            .take()
+            .filter(|pending| pending.place >= point.place);
+        saved
+    }
+
+    /// Waits until everything sent is committed, and stores the checkpoint there.
+    ///
+    /// # Errors
+    /// A worker failed; the checkpoint cannot be stored.
+    pub async fn drain(&mut self) -> Result<()> {
+        self.dispatcher.drain().await?;
+        self.tokens.clear();
+        let saved = self.saved_here();
+        if saved != self.saved {
+            self.store(saved, &[]).await?;
+        }
+        self.rates.note(self.saved.state.totals);
+        self.report();
+        Ok(())
+    }
+
+    /// Stores the global row, again and again while that may help.
+    pub(super) async fn store(
+        &mut self,
+        saved: Saved,
+        definitions: &[(TableName, Option<Arc<TableDef>>)],
+    ) -> Result<()> {
+        let changed: Vec<_> = definitions
+            .iter()
+            .map(|(name, def)| (name, def.as_deref()))
+            .collect();
+        let policy = RetryPolicy::DEFAULT;
+        let begun = Instant::now();
+        loop {
+            let error = match self.control().await {
+                Ok(()) => {
+                    let Some(conn) = self.conn.as_mut() else {
+                        continue;
+                    };
+                    let (checkpoint, fence) = (&self.set.checkpoint, &self.set.fence);
+                    match checkpoint.save(conn, fence, &saved, &changed).await {
+                        Ok(()) => break,
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            self.conn = None;
+            if !error.retryable() || begun.elapsed() > policy.give_up {
+                return Err(error);
+            }
+            tracing::warn!(source = self.id(), "{error}; the checkpoint is stored again");
+            tokio::time::sleep(policy.first).await;
+        }
+        self.saved = saved;
+        tideway_job::failpoint::hit("apply.checkpoint");
+        Ok(())
+    }
+
+    /// Makes sure that there is a connection for the checkpoint and for DDL.
+    async fn control(&mut self) -> Result<()> {
+        if self.conn.is_none() {
+            let mut conn = self.set.target.conn().await?;
+            self.set.fence.record_connection(&mut conn).await?;
+            self.conn = Some(conn);
+        }
+        Ok(())
+    }
+
+    /// The connection for the checkpoint and for DDL.
+    pub(super) async fn control_conn(&mut self) -> Result<&mut Conn> {
+        self.control().await?;
+        self.conn.as_mut().ok_or(Error::Stopped)
+    }
+
+    /// The connection for the checkpoint is of no use any more.
+    pub(super) fn drop_control(&mut self) {
+        self.conn = None;
+    }
+
+    /// Whether everything up to the last finished transaction is stored.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.tokens.is_empty() && self.saved.place >= self.point.place
+    }
+
+    /// The last finished transaction's end.
+    #[must_use]
+    pub fn reached(&self) -> (Place, &BinlogPosition, Option<&GtidSet>, u64) {
+        let point = &self.point;
+        (point.place, &point.position, point.gtids.as_ref(), point.time)
+    }
+
+    /// Tells people and the metrics how far it is.
+    fn report(&self) {
+        let (saved, totals) = (&self.saved, &self.saved.state.totals);
+        let now = u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap_or(0);
+        let synced = self.settled() && self.idle;
+        let behind = match saved.event_time {
+            0 => None,
+            _ if synced => Some(0),
+            time => Some(now.saturating_sub(time) / 1000),
+        };
+        let master = self.captured.as_ref().unwrap_or(&saved.position);
+        let gtids = |position: &BinlogPosition| position.gtid_set.clone().unwrap_or_default();
+        let place = |position: &BinlogPosition| format!("({}, {})", position.file, position.pos);
+        self.progress.sync(SyncState {
+            master_binlog: place(master),
+            master_gtid: gtids(master),
+            syncer_binlog: place(&saved.position),
+            syncer_gtid: gtids(&saved.position),
+            total_events: totals.events,
+            total_rows: totals.rows,
+            recent_rps: self.rates.recent(totals.rows, |t| t.rows),
+            total_rps: self.rates.total(totals.rows, |t| t.rows),
+            recent_tps: self.rates.recent(totals.transactions, |t| t.transactions),
+            total_tps: self.rates.total(totals.transactions, |t| t.transactions),
+            behind_ms: behind,
+            synced,
+            safe_mode: self.transaction.as_ref().is_some_and(|t| t.safe),
+            ..SyncState::default()
+        });
+    }
+
+    pub(super) fn typed<T: serde::de::DeserializeOwned>(&self, json: &serde_json::Value) -> Result<T> {
+        serde_json::from_value(json.clone()).map_err(|error| Error::Mismatch {
+            source_id: self.id().to_owned(),
+            what: format!(
+                "the marker of segment {} is not what this version writes: {error}",
+                self.segment
+            ),
+        })
+    }
+}

@@ -1,0 +1,500 @@
+//! Apply: the segments of a source into the target.
+//!
+//! ```text
+//! feed ──► applier ──► dispatcher ──► workers ──► target
+//!          │ events     │ causality    │ batches
+//!          └ checkpoint └ bounds       └ one transaction each
+//! ```
+//!
+//! What holds when it is killed at any instant stands with each part: [`applier`] (checkpoint and safe
+//! mode), [`worker`] (batches), [`ddl`], [`xa`], [`catalog`] (what the dump has already). One process
+//! applies a source at a time: the lease saves work, the fence at the target decides.
+
+pub mod applier;
+pub mod batch;
+pub mod begin;
+pub mod catalog;
+pub mod change;
+pub mod checkpoint;
+pub mod ddl;
+pub mod dispatch;
+pub mod error;
+mod events;
+pub mod feed;
+pub mod filters;
+pub mod keys;
+pub mod marks;
+pub mod place;
+pub mod rates;
+mod rows;
+pub mod scan;
+pub mod session;
+pub mod shared;
+mod source_def;
+pub mod steps;
+pub mod table;
+pub mod until;
+pub mod worker;
+mod xa;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use mysql_async::Conn;
+use tideway_config::ResolvedSource;
+use tideway_job::{Job, JobError, Progress};
+use tideway_mysql::connect::Server;
+use tideway_mysql::fence::{Fence, OwnerTable};
+use tideway_mysql::info::Flavor;
+use tideway_mysql::position::BinlogPosition;
+use tideway_mysql::retry::{RetryPolicy, with_retry};
+use tideway_staging::document::Start;
+use tideway_staging::layout::SourceKeys;
+use tideway_staging::lease::{self, Acquired, Lease};
+use tideway_staging::segment::{Chain, SegmentMarker, read_marker};
+use tokio::sync::mpsc;
+
+use self::applier::{Applier, Setting};
+use self::batch::Style;
+use self::begin::{Begin, Reader};
+use self::checkpoint::Checkpoint;
+use self::dispatch::Dispatcher;
+use self::error::{Error, Result};
+use self::feed::{Feed, Item};
+use self::filters::EventFilters;
+use self::marks::Mark;
+use self::shared::Shared;
+use self::until::Until;
+use self::worker::Worker;
+use crate::options::Args;
+
+/// How often things are looked at while nothing comes.
+const TICK: Duration = Duration::from_millis(200);
+/// How long capture may be gone before apply says so and leaves.
+const NO_CAPTURE: Duration = Duration::from_secs(30);
+/// The smallest limit of an event.
+const EVENT: usize = 32 << 20;
+
+/// Name of the lease under which a source is captured.
+#[must_use]
+pub fn capture_lease(source: &str) -> String {
+    format!("capture/{source}")
+}
+
+/// Applies one source until it is told to end, or `--until` is reached.
+///
+/// # Errors
+/// [`JobError`], whose variants are the exit codes.
+pub async fn apply(
+    job: &Job,
+    args: &Args,
+    source: &ResolvedSource,
+    progress: &Progress,
+) -> Result<(), JobError> {
+    progress.stage("waiting");
+    let name = format!("apply/{}", source.id);
+    let owner = format!("pid {}", std::process::id());
+    let acquired = Lease::acquire_within(
+        &job.staging,
+        &job.keys,
+        &name,
+        &owner,
+        lease::TERM,
+        args.wait,
+    )
+    .await?;
+    let lease = match acquired {
+        Acquired::Held(lease) => lease,
+        Acquired::Busy { owner, until } => {
+            return Err(JobError::failed(format!(
+                "source {}: another process applies it ({owner}, until {} unless renewed). Stop that \
+                 one, or wait for it with --wait 1m",
+                source.id,
+                until.format("%H:%M:%S UTC")
+            )));
+        }
+    };
+    let result = Box::pin(with_lease(job, args, source, progress, &lease)).await;
+    if let Err(error) = lease.release().await {
+        tracing::debug!("{error}");
+    }
+    Ok(result?)
+}
+
+async fn with_lease(
+    job: &Job,
+    args: &Args,
+    source: &ResolvedSource,
+    progress: &Progress,
+    lease: &Lease,
+) -> Result<()> {
+    let workers = usize::try_from(source.sync.worker_count).unwrap_or(16);
+    let workers = job.args.workers.unwrap_or(workers).clamp(1, 256);
+    let endpoint = tideway_job::endpoint::endpoint(&job.task.target, "target".to_owned());
+    let server = Server::connect(
+        &endpoint,
+        tideway_mysql::connect::Role::Target,
+        workers + 2,
+    )
+    .await?;
+    let result = Box::pin(with_target(
+        job, args, source, progress, lease, &server, workers,
+    ))
+    .await;
+    server.close().await;
+    result
+}
+
+#[expect(clippy::too_many_arguments, reason = "what the caller opened, handed on once")]
+async fn with_target(
+    job: &Job,
+    args: &Args,
+    source: &ResolvedSource,
+    progress: &Progress,
+    lease: &Lease,
+    server: &Server,
+    workers: usize,
+) -> Result<()> {
+    let keys = job.keys.source(&source.id);
+    let mut conn = server.conn().await?;
+    let owners = OwnerTable::new(&job.task.meta_schema, &job.task.name, server.info().flavor);
+    owners.create(&mut conn).await?;
+    let checkpoint = Checkpoint::new(&job.task.meta_schema, &job.task.name, &source.id);
+    checkpoint.create(&mut conn).await?;
+    let reader = Reader {
+        job,
+        source,
+        keys: &keys,
+        wait: args.wait,
+    };
+    // Waits for what must be there first, before a former owner is shut out.
+    reader.read(&checkpoint, &mut conn).await?;
+    let fences = raise(&owners, server, &source.id, workers + 1).await?;
+    let mut begin = reader.read(&checkpoint, &mut conn).await?;
+    let mut fences = fences.into_iter();
+    let Some(fence) = fences.next() else {
+        return Err(Error::Stopped);
+    };
+    fence.record_connection(&mut conn).await?;
+    let start: Start = job
+        .staging
+        .get_json(&keys.start())
+        .await?
+        .ok_or(Error::Stopped)?;
+    let flavor = flavor_of(&start.flavor);
+    let chain = first_chain(job, &keys, &mut begin, &checkpoint, &fence, &mut conn).await?;
+    let event_limit = u32::try_from((job.memory.total() / 2).max(EVENT)).unwrap_or(u32::MAX);
+    mark_old_rows(job, source, &keys, flavor, &mut begin, event_limit).await?;
+    let keyless = checkpoint.keyless(&mut conn).await?;
+    let until = Until::of(args.until.as_deref(), &job.staging, &keys, &source.id).await?;
+
+    let shared = Arc::new(Shared::new(workers));
+    let (queues, tasks) = spawn_workers(job, source, server, &checkpoint, &shared, fences);
+    let dispatcher = Dispatcher::new(
+        queues,
+        Arc::clone(&shared),
+        job.memory.total() / 3,
+        source.sync.batch,
+        !source.sync.disable_detect,
+    );
+    let filters = EventFilters::new(&source.event_filters, job.task.case_sensitive)
+        .map_err(|what| Error::Mismatch {
+            source_id: source.id.clone(),
+            what,
+        })?;
+    let setting = Setting {
+        job,
+        source,
+        keys: keys.clone(),
+        target: server.clone(),
+        flavor,
+        checkpoint,
+        owners,
+        fence,
+        event_limit,
+    };
+    let place = begin.saved.place;
+    let previous = chain.previous().to_owned();
+    let mut feed = Feed::start(&source.id, &job.staging, &keys, chain, place, event_limit);
+    let mut applier = Applier::new(
+        setting,
+        progress.clone(),
+        begin.catalog,
+        begin.dump,
+        filters,
+        dispatcher,
+        Arc::clone(&shared),
+        begin.saved,
+        keyless,
+        conn,
+        previous,
+    );
+    progress.stage("applying");
+    let ends = Ends {
+        job,
+        source,
+        lease,
+        until,
+    };
+    let result = Box::pin(follow(&mut applier, &mut feed, &ends)).await;
+    // The queues close with it, and the workers leave.
+    drop(applier);
+    for task in tasks {
+        let _ = task.await;
+    }
+    match result {
+        // A worker's own error says more than that it left.
+        Err(Error::Stopped) if !job.stop.is_cancelled() => {
+            Err(shared.take_failure().unwrap_or(Error::Stopped))
+        }
+        result => result,
+    }
+}
+
+/// When to end.
+struct Ends<'a> {
+    job: &'a Job,
+    source: &'a ResolvedSource,
+    lease: &'a Lease,
+    until: Until,
+}
+
+async fn follow(applier: &mut Applier<'_>, feed: &mut Feed, ends: &Ends<'_>) -> Result<()> {
+    let lost = ends.lease.lost();
+    let mut marker: Option<Box<SegmentMarker>> = None;
+    let mut idle: Option<Instant> = None;
+    let mut looked = Instant::now();
+    loop {
+        let item = tokio::select! {
+            biased;
+            () = ends.job.stop.cancelled() => {
+                applier.drain().await?;
+                return Err(Error::Stopped);
+            }
+            () = lost.cancelled() => {
+                ends.lease.check()?;
+                return Err(Error::Stopped);
+            }
+            item = feed.next() => Some(item?),
+            () = tokio::time::sleep(TICK) => None,
+        };
+        match item {
+            Some(Item::Segment(begun)) => {
+                idle = None;
+                applier.begin_segment(&begun).await?;
+                marker = Some(begun);
+            }
+            Some(Item::Events(events, format)) => {
+                for event in &events {
+                    applier.event(event, &format).await?;
+                    if ends.until.reached(applier.reached()) {
+                        applier.drain().await?;
+                        return Ok(());
+                    }
+                }
+            }
+            Some(Item::End(hash)) => {
+                if let Some(marker) = marker.take() {
+                    applier.end_segment(&marker, hash).await?;
+                }
+                applier.pause().await?;
+                if ends.until.reached(applier.reached()) {
+                    applier.drain().await?;
+                    return Ok(());
+                }
+            }
+            Some(Item::Idle) => {
+                idle = Some(Instant::now());
+                looked = Instant::now();
+                applier.rest().await?;
+                if ends.until.reached(applier.reached()) {
+                    applier.drain().await?;
+                    return Ok(());
+                }
+            }
+            None => {
+                applier.settle(idle.is_some()).await?;
+                if let Some(since) = idle
+                    && looked.elapsed() >= Duration::from_secs(1)
+                {
+                    looked = Instant::now();
+                    if captured_all(ends, since).await? {
+                        applier.drain().await?;
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether capture is over, and no segment will come; asked while none comes.
+async fn captured_all(ends: &Ends<'_>, idle: Instant) -> Result<bool> {
+    let (job, id) = (ends.job, &ends.source.id);
+    let held = lease::current(&job.staging, &job.keys, &capture_lease(id)).await?;
+    if held.is_some_and(|(_, record)| record.is_live(Utc::now())) {
+        return Ok(false);
+    }
+    if ends.job.finish.is_cancelled() {
+        // Nobody captures, and the feed would have found what was committed before.
+        return Ok(idle.elapsed() >= 3 * TICK);
+    }
+    if idle.elapsed() < NO_CAPTURE {
+        return Ok(false);
+    }
+    Err(Error::NotReady {
+        source_id: id.clone(),
+        what: "all that was captured is applied, and no process captures this source any more"
+            .to_owned(),
+        way_out: "Start `tideway-cdc capture` again, or end here with --until now".to_owned(),
+    })
+}
+
+/// Takes over the rows of the owners' table; waits for a former owner's transactions.
+async fn raise(
+    owners: &OwnerTable,
+    server: &Server,
+    source: &str,
+    connections: usize,
+) -> Result<Vec<Fence>> {
+    let what = format!("take over the applying of source {source}");
+    let raised = with_retry(&RetryPolicy::DEFAULT, &what, || async {
+        let mut conn = server.conn().await?;
+        owners.raise(&mut conn, source, "apply", connections).await
+    });
+    Ok(Box::pin(raised).await?)
+}
+
+/// Stores the first checkpoint where there is none, and finds the chain that its place stands in.
+async fn first_chain(
+    job: &Job,
+    keys: &SourceKeys,
+    begin: &mut Begin,
+    checkpoint: &Checkpoint,
+    fence: &Fence,
+    conn: &mut Conn,
+) -> Result<Chain> {
+    if !begin.fresh {
+        let saved = &begin.saved;
+        return Ok(Chain::after(
+            saved.place.segment - 1,
+            saved.state.previous.clone(),
+        ));
+    }
+    let chain = Chain::start(&job.staging, keys).await?;
+    chain.previous().clone_into(&mut begin.saved.state.previous);
+    let definitions: Vec<_> = begin
+        .catalog
+        .iter()
+        .map(|known| (&known.def.name, Some(&*known.def)))
+        .collect();
+    checkpoint
+        .save(conn, fence, &begin.saved, &definitions)
+        .await?;
+    tideway_job::failpoint::hit("apply.begun");
+    Ok(chain)
+}
+
+/// Notes for each table up to where its rows have another shape than the dump's definition.
+async fn mark_old_rows(
+    job: &Job,
+    source: &ResolvedSource,
+    keys: &SourceKeys,
+    flavor: Flavor,
+    begin: &mut Begin,
+    event_limit: u32,
+) -> Result<()> {
+    let marks: Vec<Mark> = begin
+        .catalog
+        .iter()
+        .filter_map(|known| known.defined.clone())
+        .collect();
+    let place = begin.saved.place;
+    let passed = |marker: &SegmentMarker, position: &serde_json::Value| {
+        let position: Option<BinlogPosition> = serde_json::from_value(position.clone()).ok();
+        position.is_some_and(|position| {
+            marks
+                .iter()
+                .all(|mark| mark.passed(&marker.server_uuid, &position))
+        })
+    };
+    if marks.is_empty() {
+        return Ok(());
+    }
+    match read_marker(&job.staging, keys, place.segment).await? {
+        Some((marker, _)) if passed(&marker, &marker.from) => return Ok(()),
+        // Nothing behind the checkpoint yet: it is behind the dump, or capture has only begun.
+        None if !begin.fresh => return Ok(()),
+        _ => {}
+    }
+    let chain = Chain::after(place.segment - 1, begin.saved.state.previous.clone());
+    let mut feed = Feed::start(&source.id, &job.staging, keys, chain, place, event_limit);
+    let catalog = &begin.catalog;
+    let found = tokio::select! {
+        () = job.stop.cancelled() => return Err(Error::Stopped),
+        found = scan::last_ddl(
+            source,
+            flavor,
+            &mut feed,
+            |marker| passed(marker, &marker.to),
+            |table, spot| catalog.has_ddl(table, spot),
+        ) => found?,
+    };
+    for (table, place) in found {
+        if let Some(known) = begin.catalog.get_mut(&table) {
+            known.ignore = Some(place);
+        }
+    }
+    Ok(())
+}
+
+type Spawned = (
+    Vec<mpsc::Sender<dispatch::Message>>,
+    Vec<tokio::task::JoinHandle<()>>,
+);
+
+fn spawn_workers(
+    job: &Job,
+    source: &ResolvedSource,
+    server: &Server,
+    checkpoint: &Checkpoint,
+    shared: &Arc<Shared>,
+    fences: impl Iterator<Item = Fence>,
+) -> Spawned {
+    let batch = usize::try_from(source.sync.batch).unwrap_or(100).max(1);
+    let queue = usize::try_from(source.sync.queue_size).unwrap_or(1024).max(1);
+    let mut spawned = (Vec::new(), Vec::new());
+    for (index, fence) in fences.enumerate() {
+        let (sender, receiver) = mpsc::channel(queue);
+        let worker = Worker {
+            index,
+            source_id: source.id.clone(),
+            server: server.clone(),
+            fence,
+            checkpoint: checkpoint.clone(),
+            batch,
+            style: Style {
+                multiple_rows: source.sync.groups_rows(),
+                compact: source.sync.compact,
+                safe: false,
+            },
+            shared: Arc::clone(shared),
+        };
+        spawned.0.push(sender);
+        spawned.1.push(tokio::spawn(worker.run(receiver)));
+    }
+    tracing::debug!(source = source.id, task = job.task.name, "{} workers", spawned.1.len());
+    spawned
+}
+
+/// The flavour that `start.json` names.
+pub(crate) fn flavor_of(name: &str) -> Flavor {
+    match name {
+        "mariadb" => Flavor::MariaDb,
+        "aurora" => Flavor::Aurora,
+        "tidb" => Flavor::TiDb,
+        _ => Flavor::MySql,
+    }
+}
+

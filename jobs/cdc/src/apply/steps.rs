@@ -1,0 +1,335 @@
+//! Which statements a DDL of the source becomes at the target.
+//!
+//! Per table it is asked whether the task wants it and whether the dump's definition has the change
+//! already (see [`super::catalog`]); what is left is rewritten to the target's names. A statement about
+//! several tables becomes one for each: each is done or not done, which is what a restart looks for.
+
+use tideway_config::Router;
+use tideway_mysql::ddl::{Kind, NameRole, Statement};
+use tideway_mysql::schema::TableName;
+use tideway_mysql::sql;
+
+use super::catalog::Catalog;
+use super::error::{Error, Result};
+use super::marks::Spot;
+
+/// A statement for the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its text.
+    pub sql: String,
+    /// The tables of the target whose definitions tell whether it was run.
+    pub touched: Vec<TableName>,
+    /// The target's database that it makes or removes: whether that exists tells it.
+    pub database: Option<String>,
+}
+
+/// What of a statement is to be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Statements for the target, in order.
+    pub steps: Vec<Step>,
+    /// The tables of the source whose definitions change with it.
+    pub changes: Vec<TableName>,
+    /// Tables whose rows are in no chunk and come by no row event: it cannot be gone on with.
+    pub lost: Option<(TableName, String)>,
+}
+
+/// What planning needs to know.
+pub struct Scope<'a> {
+    /// Whether a table is wanted.
+    pub includes: &'a dyn Fn(&TableName) -> bool,
+    /// Whether a database is wanted.
+    pub includes_schema: &'a dyn Fn(&str) -> bool,
+    /// Where it goes.
+    pub router: &'a Router,
+    /// What is known.
+    pub catalog: &'a Catalog,
+    /// Where the statement stands.
+    pub spot: &'a Spot,
+    /// Whether other sources' tables go to a database of the target too.
+    pub shared_schema: &'a dyn Fn(&str) -> bool,
+}
+
+impl Scope<'_> {
+    /// Plans a DDL.
+    ///
+    /// # Errors
+    /// Two routes claim a table.
+    pub fn plan(&self, statement: &Statement) -> Result<Planned> {
+        match &statement.kind {
+            Kind::CreateDatabase { .. } | Kind::AlterDatabase | Kind::DropDatabase { .. } => {
+                self.database(statement)
+            }
+            Kind::DropTable { .. } => self.drop_tables(statement),
+            Kind::RenameTable(pairs) => {
+                let mut planned = Planned::default();
+                for (from, to) in pairs {
+                    if let (Some(from), Some(to)) = (from.table(), to.table()) {
+                        self.rename(&from, &to, &mut planned)?;
+                    }
+                }
+                Ok(planned)
+            }
+            _ => self.one_table(statement),
+        }
+    }
+
+    fn route(&self, name: &TableName) -> Result<TableName> {
+        let (schema, table) = self.router.route(&name.schema, &name.table)?;
+        Ok(TableName::new(schema, table))
+    }
+
+    /// Whether the change is to be made to a table: wanted, and not in the dump's definition.
+    fn active(&self, name: &TableName) -> bool {
+        (self.includes)(name) && !self.catalog.has_ddl(name, self.spot)
+    }
+
+    fn rewritten(&self, statement: &Statement) -> Result<String> {
+        // A name that two routes claim is an error, not a name.
+        let failed = std::cell::RefCell::new(None);
+        let sql = statement.rewrite(
+            |name| match self.route(name) {
+                Ok(target) => target,
+                Err(error) => {
+                    failed.borrow_mut().get_or_insert(error);
+                    name.clone()
+                }
+            },
+            |schema| match self.router.route_schema(schema) {
+                Ok(target) => target,
+                Err(error) => {
+                    failed.borrow_mut().get_or_insert(Error::Route(error));
+                    schema.to_owned()
+                }
+            },
+        );
+        match failed.into_inner() {
+            Some(error) => Err(error),
+            None => Ok(sql),
+        }
+    }
+
+    /// CREATE, ALTER, TRUNCATE, CREATE INDEX, DROP INDEX.
+    fn one_table(&self, statement: &Statement) -> Result<Planned> {
+        let mut planned = Planned::default();
+        let role = |wanted: NameRole| {
+            let found = statement.names.iter().find(|name| name.role == wanted);
+            found.and_then(tideway_mysql::ddl::NameRef::table)
+        };
+        let Some(table) = role(NameRole::Table) else {
+            return Ok(planned);
+        };
+        let renamed = role(NameRole::NewName).filter(|new| *new != table);
+        if !self.active(&table) {
+            if let Some(new) = renamed
+                && self.active(&new)
+            {
+                self.arrives(&table, &new, &mut planned);
+            }
+            return Ok(planned);
+        }
+        // One that is wanted, but was gone when the dump looked, has nothing to be changed at the target.
+        let creates = matches!(statement.kind, Kind::CreateTable(_));
+        if !creates && self.catalog.get(&table).is_none() {
+            return Ok(planned);
+        }
+        let mut touched = vec![self.route(&table)?];
+        planned.changes.push(table.clone());
+        if let Some(new) = renamed {
+            if !self.active(&new) && (self.includes)(&new) {
+                // The dump has it under its new name.
+                planned.steps.push(self.drop_step(&table)?);
+                return Ok(planned);
+            }
+            touched.push(self.route(&new)?);
+            planned.changes.push(new);
+        }
+        if let Some(other) = role(NameRole::Exchange) {
+            touched.push(self.route(&other)?);
+            planned.changes.push(other);
+        }
+        let mut sql = self.rewritten(statement)?;
+        if creates {
+            sql = without_start_transaction(sql);
+        }
+        planned.steps.push(Step {
+            sql,
+            touched,
+            database: None,
+        });
+        Ok(planned)
+    }
+
+    fn drop_tables(&self, statement: &Statement) -> Result<Planned> {
+        let mut planned = Planned::default();
+        for name in statement.tables() {
+            if !self.active(&name) {
+                continue;
+            }
+            if self.catalog.get(&name).is_some() {
+                planned.steps.push(self.drop_step(&name)?);
+            }
+            planned.changes.push(name);
+        }
+        Ok(planned)
+    }
+
+    fn drop_step(&self, name: &TableName) -> Result<Step> {
+        let target = self.route(name)?;
+        Ok(Step {
+            sql: format!("DROP TABLE IF EXISTS {target}"),
+            touched: vec![target],
+            database: None,
+        })
+    }
+
+    /// `RENAME TABLE from TO to`.
+    fn rename(&self, from: &TableName, to: &TableName, planned: &mut Planned) -> Result<()> {
+        let (leaves, comes) = (self.active(from), self.active(to));
+        // Made by an earlier pair of the same statement.
+        let made = planned.changes.contains(from);
+        let known = self.catalog.get(from).is_some() || made;
+        match (leaves, comes) {
+            _ if leaves && known && (comes || !(self.includes)(to)) => {
+                let (old, new) = (self.route(from)?, self.route(to)?);
+                planned.steps.push(Step {
+                    sql: format!("RENAME TABLE {old} TO {new}"),
+                    touched: vec![old, new],
+                    database: None,
+                });
+            }
+            // The dump has it under its new name.
+            (true, false) if known => planned.steps.push(self.drop_step(from)?),
+            (_, true) => self.arrives(from, to, planned),
+            _ => {}
+        }
+        for name in [from, to] {
+            if !planned.changes.contains(name) {
+                planned.changes.push(name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// A table comes under a name that is wanted, from one whose rows are not at the target.
+    fn arrives(&self, from: &TableName, to: &TableName, planned: &mut Planned) {
+        let why = if (self.includes)(from) {
+            "was renamed while the source was dumped, and its former name is another table's by now, so \
+             its rows are in no chunk"
+        } else {
+            "came by a rename from a table that the task leaves out, so its rows are not at the target"
+        };
+        planned.lost = Some((
+            to.clone(),
+            format!(
+                "{to} {why} (it was {from}). Dump the source again (`tideway cleanup` first), or let the \
+                 block-allow-list take in {from} too"
+            ),
+        ));
+    }
+
+    fn database(&self, statement: &Statement) -> Result<Planned> {
+        let mut planned = Planned::default();
+        let Some(schema) = statement.database() else {
+            return Ok(planned);
+        };
+        if !(self.includes_schema)(schema) {
+            return Ok(planned);
+        }
+        let target = self.router.route_schema(schema)?;
+        match &statement.kind {
+            Kind::CreateDatabase { .. } => {
+                let sql = self.rewritten(statement)?;
+                planned.steps.push(Step {
+                    // The dump may have made it, or another source.
+                    sql: if_not_exists(&sql),
+                    touched: Vec::new(),
+                    database: Some(target),
+                });
+            }
+            Kind::DropDatabase { .. } => {
+                let tables = self.catalog.of_schema(schema);
+                let (gone, kept): (Vec<_>, Vec<_>) =
+                    tables.into_iter().partition(|name| self.active(name));
+                if kept.is_empty() && !(self.shared_schema)(&target) {
+                    planned.steps.push(Step {
+                        sql: format!("DROP DATABASE IF EXISTS {}", sql::ident(&target)),
+                        touched: Vec::new(),
+                        database: Some(target),
+                    });
+                } else {
+                    for name in &gone {
+                        planned.steps.push(self.drop_step(name)?);
+                    }
+                }
+                planned.changes = gone;
+            }
+            _ => planned.steps.push(Step {
+                sql: self.rewritten(statement)?,
+                touched: Vec::new(),
+                database: Some(target),
+            }),
+        }
+        Ok(planned)
+    }
+}
+
+/// `CREATE DATABASE x` → `CREATE DATABASE IF NOT EXISTS x`.
+fn if_not_exists(sql: &str) -> String {
+    let lower = sql.to_ascii_lowercase();
+    if lower.contains("if not exists") {
+        return sql.to_owned();
+    }
+    for word in ["database", "schema"] {
+        if let Some(at) = lower.find(word) {
+            let behind = at + word.len();
+            let (head, tail) = sql.split_at(behind);
+            return format!("{head} IF NOT EXISTS{tail}");
+        }
+    }
+    sql.to_owned()
+}
+
+/// Takes `START TRANSACTION` from the end of a `CREATE TABLE`: it is how MySQL writes a `CREATE TABLE …
+/// SELECT`, and would open a transaction here.
+fn without_start_transaction(sql: String) -> String {
+    let trimmed = sql.trim_end();
+    let Some(head) = cut_word(trimmed, "transaction").and_then(|head| cut_word(head, "start")) else {
+        return sql;
+    };
+    head.to_owned()
+}
+
+/// The text before its last word, when that is this one.
+fn cut_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    let at = text.len().checked_sub(word.len())?;
+    let (head, tail) = (text.get(..at)?, text.get(at..)?);
+    (tail.eq_ignore_ascii_case(word) && head.ends_with(|c: char| c.is_whitespace() || c == ')'))
+        .then(|| head.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_transaction_is_cut_from_the_end_only() {
+        assert_eq!(
+            without_start_transaction("CREATE TABLE t (a int) START TRANSACTION".into()),
+            "CREATE TABLE t (a int)"
+        );
+        let other = "CREATE TABLE t (a int) COMMENT 'START TRANSACTION'";
+        assert_eq!(without_start_transaction(other.into()), other);
+    }
+
+    #[test]
+    fn a_database_is_made_when_it_is_missing() {
+        assert_eq!(
+            if_not_exists("CREATE SCHEMA `a` COLLATE utf8mb4_bin"),
+            "CREATE SCHEMA IF NOT EXISTS `a` COLLATE utf8mb4_bin"
+        );
+        let as_it_is = "create database if not exists `a`";
+        assert_eq!(if_not_exists(as_it_is), as_it_is);
+    }
+}

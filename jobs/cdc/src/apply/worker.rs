@@ -1,0 +1,260 @@
+//! A worker: one connection to the target that commits batches of changes.
+//!
+//! **A batch is one transaction**: fence, statements, commit. Before it, none of it is there; after it,
+//! all of it. What is killed within it is rolled back by the target, and after a restart it is replayed
+//! in safe mode, because the checkpoint lies before it and `furthest` behind it (see
+//! [`super::checkpoint`]).
+//!
+//! **A connection that broke** leaves open whether the commit happened. So the batch is repeated in safe
+//! mode, in which having been applied once makes no difference. Tables without a key know no safe mode:
+//! their position commits with them, and is asked for before the batch is repeated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use tideway_mysql::Error as ServerError;
+use tideway_mysql::connect::Server;
+use tideway_mysql::fence::Fence;
+use tideway_mysql::retry::{RetryPolicy, Retryable};
+use tideway_mysql::schema::TableName;
+use tokio::sync::mpsc;
+
+use super::batch::{Statement, Style, statements};
+use super::change::Change;
+use super::checkpoint::Checkpoint;
+use super::dispatch::Message;
+use super::error::{Error, Result};
+use super::shared::Shared;
+
+/// Bytes of changes in a transaction, at most; one change may be larger.
+const TRANSACTION: usize = 8 << 20;
+
+/// A worker.
+pub struct Worker {
+    /// Its number.
+    pub index: usize,
+    /// The source, for messages.
+    pub source_id: String,
+    /// The target.
+    pub server: Server,
+    /// Its right to write.
+    pub fence: Fence,
+    /// Where tables without a key keep their position.
+    pub checkpoint: Checkpoint,
+    /// Changes of a transaction.
+    pub batch: usize,
+    /// How they are put together.
+    pub style: Style,
+    /// What it reports to.
+    pub shared: Arc<Shared>,
+}
+
+/// A connection and how its session stands.
+struct Session {
+    conn: Conn,
+    foreign_keys: bool,
+}
+
+impl Worker {
+    /// Commits what comes until the queue is closed. A failure is left in [`Shared`].
+    pub async fn run(self, mut queue: mpsc::Receiver<Message>) {
+        let mut session = None;
+        while let Some(first) = queue.recv().await {
+            let (mut changes, mut bytes) = (Vec::new(), 0);
+            let (mut number, mut token) = (None, None);
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Token(passed) => token = Some(passed),
+                    Message::Change(of, change) => {
+                        bytes += change.size();
+                        number = Some(of);
+                        changes.push(*change);
+                    }
+                }
+                if changes.len() >= self.batch || bytes >= TRANSACTION {
+                    break;
+                }
+                next = queue.try_recv().ok();
+            }
+            if !changes.is_empty()
+                && let Err(error) = self.commit(&mut session, &changes).await
+            {
+                self.shared.fail(error);
+                return;
+            }
+            drop(changes);
+            self.shared.report(self.index, number, token);
+        }
+    }
+
+    /// Commits a batch, again and again while that may help.
+    async fn commit(&self, session: &mut Option<Session>, changes: &[Change]) -> Result<()> {
+        let policy = RetryPolicy::DEFAULT;
+        let begun = std::time::Instant::now();
+        let mut style = self.style;
+        let mut pause = policy.first;
+        loop {
+            let error = match self.attempt(session, changes, style).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            // What the session is at is not known any more.
+            *session = None;
+            if !error.retryable() || begun.elapsed() > policy.give_up {
+                return Err(error);
+            }
+            tracing::warn!(
+                source = self.source_id,
+                worker = self.index,
+                "{error}; the batch is repeated"
+            );
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.shared.failed.cancelled() => return Err(Error::Stopped),
+            }
+            pause = (pause * 2).min(Duration::from_secs(5));
+            style.safe = true;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        session: &mut Option<Session>,
+        changes: &[Change],
+        style: Style,
+    ) -> Result<()> {
+        let keyless = changes
+            .iter()
+            .filter(|change| change.table.keyless())
+            .map(|change| change.at)
+            .max();
+        let session = match session {
+            Some(session) => session,
+            None => {
+                let mut conn = self.server.conn().await?;
+                self.fence.record_connection(&mut conn).await?;
+                if let Some(reached) = keyless
+                    && self.checkpoint.keyless(&mut conn).await? >= reached
+                {
+                    // It was committed after all.
+                    return Ok(());
+                }
+                session.insert(Session {
+                    conn,
+                    foreign_keys: false,
+                })
+            }
+        };
+        let statements = statements(changes, style);
+        self.query(&mut session.conn, "begin a transaction", "BEGIN")
+            .await?;
+        self.fence.check(&mut session.conn).await?;
+        for statement in &statements {
+            self.execute(session, statement, changes).await?;
+        }
+        if let Some(reached) = keyless {
+            self.checkpoint
+                .save_keyless(&mut session.conn, reached)
+                .await?;
+        }
+        tideway_job::failpoint::hit("apply.batch.sent");
+        self.query(&mut session.conn, "commit changes", "COMMIT")
+            .await?;
+        tideway_job::failpoint::hit("apply.batch.committed");
+        Ok(())
+    }
+
+    async fn execute(
+        &self,
+        session: &mut Session,
+        statement: &Statement,
+        changes: &[Change],
+    ) -> Result<()> {
+        let conn = &mut session.conn;
+        if session.foreign_keys != statement.foreign_keys {
+            let set = format!(
+                "SET SESSION foreign_key_checks = {}",
+                u8::from(statement.foreign_keys)
+            );
+            self.query(conn, "set foreign_key_checks", &set).await?;
+            session.foreign_keys = statement.foreign_keys;
+        }
+        let table = || -> TableName {
+            let of = changes.iter().find(|c| c.table.id == statement.table);
+            of.map_or_else(|| TableName::new("", ""), |c| c.table.target.clone())
+        };
+        if let Err(error) = conn.query_drop(statement.sql.as_slice()).await {
+            let error = ServerError::query(conn, "apply changes", error);
+            return Err(self.refused(table(), error));
+        }
+        if let Some(rows) = statement.must_touch
+            && conn.affected_rows() != rows
+            && !unchanged(conn, rows)
+        {
+            return Err(Error::Refused {
+                source_id: self.source_id.clone(),
+                table: table(),
+                what: format!(
+                    "a row that changed at the source is not in the target (the table has no key; \
+                     all its values were compared). Somebody else writes to that table, or it was \
+                     not the same before. The statement: {}",
+                    shortened(&statement.sql)
+                ),
+                retryable: false,
+            });
+        }
+        Ok(())
+    }
+
+    fn refused(&self, table: TableName, error: ServerError) -> Error {
+        if error.retryable() {
+            return Error::Server(error);
+        }
+        let hint = match error.code() {
+            Some(1062) => {
+                ". A row of the same key is there that the source does not have: somebody else \
+                 writes to the target, or the position is not the one that the data was taken at. \
+                 `safe-mode: true` in the syncer writes over it"
+            }
+            Some(1153 | 8025 | 8004) => {
+                ". A row is larger than the target takes: raise max_allowed_packet there (TiDB: \
+                 txn-entry-size-limit, txn-total-size-limit)"
+            }
+            Some(1146 | 1054) => {
+                ". The target's definition is not the source's: mend it there, and run this again"
+            }
+            _ => "",
+        };
+        Error::Refused {
+            source_id: self.source_id.clone(),
+            table,
+            what: format!("{error}{hint}"),
+            retryable: false,
+        }
+    }
+
+    async fn query(&self, conn: &mut Conn, doing: &str, sql: &str) -> Result<()> {
+        conn.query_drop(sql)
+            .await
+            .map_err(|error| Error::Server(ServerError::query(conn, doing, error)))
+    }
+}
+
+/// Whether the rows were found and had the new values already: `Rows matched: 1  Changed: 0`.
+fn unchanged(conn: &Conn, rows: u64) -> bool {
+    conn.info()
+        .contains(&format!("Rows matched: {rows} "))
+}
+
+/// The beginning of a statement, for a message.
+fn shortened(sql: &[u8]) -> String {
+    let text = String::from_utf8_lossy(sql);
+    match text.char_indices().nth(500) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.into_owned(),
+    }
+}
+
