@@ -30,6 +30,7 @@ pub mod admit;
 pub mod error;
 pub mod lag;
 pub mod place;
+pub mod receive;
 pub mod refused;
 pub mod replay;
 pub mod run;
@@ -37,6 +38,7 @@ pub mod segments;
 pub mod start;
 pub mod stream;
 pub mod track;
+mod wanted;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -8,9 +8,9 @@ use tideway_mysql::position::BinlogPosition;
 use tideway_staging::heartbeat::SyncState;
 use tokio::sync::watch;
 
-use super::super::error::{Error, Result};
-use super::super::lag::Seen;
-use super::{Capture, now};
+use super::error::{Error, Result};
+use super::lag::Seen;
+use super::run::{Capture, now};
 
 /// How often the heartbeat learns where this is.
 pub(super) const SYNC: Duration = Duration::from_secs(1);
