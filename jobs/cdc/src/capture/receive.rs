@@ -9,9 +9,10 @@ use tokio::sync::watch;
 
 use super::error::{Error, Result};
 use super::lag::{self, Seen};
-use super::refused;
+use super::place::Goal;
 use super::run::Capture;
 use super::track::Taken;
+use super::{refused, start};
 
 /// A position that moved without data is committed after this time, as an empty segment.
 const EMPTY: Duration = Duration::from_secs(8);
@@ -34,7 +35,7 @@ impl Capture {
     ) -> Result<()> {
         let (seen, _guard) = lag::watch(server, &self.config);
         let lost = self.lease.lost();
-        let stop = self.job.stop.clone();
+        let (stop, finish) = (self.job.stop.clone(), self.job.finish.clone());
         let mut stopping: Option<Instant> = None;
         let mut heard = Instant::now();
         let mut buffer = Vec::new();
@@ -43,6 +44,7 @@ impl Capture {
                 self.commit_in_hand().await?;
                 return Ok(());
             }
+            let ending = stop.is_cancelled() || finish.is_cancelled();
             if stop.is_cancelled() {
                 let until = *stopping.get_or_insert_with(|| Instant::now() + STOPPING);
                 if !self.tracker.in_transaction() || Instant::now() >= until {
@@ -53,6 +55,23 @@ impl Capture {
             if lost.is_cancelled() {
                 self.lease.check()?;
             }
+            if finish.is_cancelled() && self.finishing.is_none() {
+                // What is in the source now is to be captured still.
+                let now = start::own(server, &self.config).await?;
+                self.progress
+                    .message(format!("finishing, as asked for, at {now}"));
+                self.finishing = Some(Goal::at(now, self.uuid.clone())?);
+                continue;
+            }
+            if self.job.control.is_paused() && !self.tracker.in_transaction() && !ending {
+                self.commit_in_hand().await?;
+                self.progress.stage("paused");
+                // Told to stop it goes on, and finds it above.
+                let _ = self.job.safe_point().await;
+                self.progress.stage("capturing");
+                heard = Instant::now();
+                continue;
+            }
             let mut next = stream.next_raw(&mut buffer).now_or_never();
             if next.is_none() {
                 let wake = self.wake(heard, stopping);
@@ -60,6 +79,7 @@ impl Capture {
                     next = stream.next_raw(&mut buffer) => Some(next),
                     () = tokio::time::sleep_until(wake.into()) => None,
                     () = stop.cancelled(), if stopping.is_none() => None,
+                    () = finish.cancelled(), if self.finishing.is_none() => None,
                     () = lost.cancelled() => None,
                 };
             }
@@ -157,7 +177,8 @@ impl Capture {
             return false;
         }
         let place = &self.tracker.place;
-        if self.goal.reached(place, &self.uuid, self.last_time) {
+        let mut goals = std::iter::once(&self.goal).chain(&self.finishing);
+        if goals.any(|goal| goal.reached(place, &self.uuid, self.last_time)) {
             return true;
         }
         // Nothing more comes that is older.
