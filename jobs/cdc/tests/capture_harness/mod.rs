@@ -350,10 +350,12 @@ impl Scenario {
         files
     }
 
-    /// Wants something of a run.
+    /// Wants something of the captures of a run: what is wanted of a whole run its runner passes on.
     pub async fn wish(&self, run: &str, what: What) {
         let keys = TaskKeys::new(&self.name);
-        post(&self.staging().await, &keys, what, Scope::run(run), "test")
+        let mut scope = Scope::run(run);
+        scope.job = Some("capture".to_owned());
+        post(&self.staging().await, &keys, what, scope, "test")
             .await
             .unwrap();
     }
