@@ -7,6 +7,7 @@ mod capture_harness;
 
 use mysql_async::prelude::Queryable;
 use tideway_mysql::binlog::Kind;
+use tideway_staging::control::What;
 
 use capture_harness::{
     Ended, Scenario, Server, events, is_received, printed, printed_by_mariadb, rows_of, variable,
@@ -409,6 +410,32 @@ async fn a_prepared_transaction_keeps_it_from_beginning() {
     scenario.sql(&[&format!("XA ROLLBACK '{xid}'")]).await;
     ended.expect(2).says(&[&xid, "XA COMMIT", "--from"]);
     scenario.catch_up(&[]).expect(0);
+    scenario.clean().await;
+}
+
+#[tokio::test]
+async fn a_pause_holds_it_and_finish_ends_it_at_the_sources_present() {
+    let scenario = Scenario::new("wishes", Server::MySql, false).await;
+    let child = scenario.start(&["--run-id", "r1", "--segment-interval", "300ms"]);
+    scenario.wait_started().await;
+    scenario.rows("a", 20).await;
+    scenario.wait_captured().await;
+    scenario.wish("r1", What::Pause).await;
+    scenario
+        .wait_for("paused", async || scenario.stage().await == "paused")
+        .await;
+    scenario.rows("b", 20).await;
+    let now = scenario.server.position().await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert!(!scenario.last_to().await.reached(&now));
+    scenario.wish("r1", What::Resume).await;
+    scenario.wait_captured().await;
+    scenario.rows("c", 20).await;
+    let now = scenario.server.position().await;
+    scenario.wish("r1", What::Finish).await;
+    Ended::of(&child.wait_with_output().unwrap()).expect(0);
+    assert!(scenario.last_to().await.reached(&now));
+    scenario.assert_complete().await;
     scenario.clean().await;
 }
 

@@ -38,7 +38,6 @@ pub mod segments;
 pub mod start;
 pub mod stream;
 pub mod track;
-mod wanted;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -136,6 +136,19 @@ pub struct Goal {
 }
 
 impl Goal {
+    /// A place of the server of this UUID.
+    ///
+    /// # Errors
+    /// When its GTID set is none.
+    pub fn at(position: BinlogPosition, uuid: String) -> Result<Self> {
+        let place = Place::read(&position).map_err(Error::Gtid)?;
+        Ok(Self {
+            gtids: place.gtids.filter(|set| !set.is_empty()),
+            position: Some((position, uuid)),
+            time: None,
+        })
+    }
+
     /// Whether a capture that is at `place` of server `uuid`, and whose last event was of `time`, is
     /// there.
     #[must_use]

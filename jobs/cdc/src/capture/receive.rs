@@ -10,10 +10,9 @@ use tokio::sync::watch;
 use super::error::{Error, Result};
 use super::lag::{self, Seen};
 use super::place::Goal;
-use super::refused;
 use super::run::Capture;
 use super::track::Taken;
-use super::wanted;
+use super::{refused, start};
 
 /// A position that moved without data is committed after this time, as an empty segment.
 const EMPTY: Duration = Duration::from_secs(8);
@@ -36,16 +35,16 @@ impl Capture {
     ) -> Result<()> {
         let (seen, _guard) = lag::watch(server, &self.config);
         let lost = self.lease.lost();
-        let stop = self.job.stop.clone();
+        let (stop, finish) = (self.job.stop.clone(), self.job.finish.clone());
         let mut stopping: Option<Instant> = None;
         let mut heard = Instant::now();
         let mut buffer = Vec::new();
         loop {
-            self.heed(server, &mut heard).await?;
             if self.is_there(&seen) {
                 self.commit_in_hand().await?;
                 return Ok(());
             }
+            let ending = stop.is_cancelled() || finish.is_cancelled();
             if stop.is_cancelled() {
                 let until = *stopping.get_or_insert_with(|| Instant::now() + STOPPING);
                 if !self.tracker.in_transaction() || Instant::now() >= until {
@@ -56,18 +55,32 @@ impl Capture {
             if lost.is_cancelled() {
                 self.lease.check()?;
             }
+            if finish.is_cancelled() && self.finishing.is_none() {
+                // What is in the source now is to be captured still.
+                let now = start::own(server, &self.config).await?;
+                self.progress
+                    .message(format!("finishing, as asked for, at {now}"));
+                self.finishing = Some(Goal::at(now, self.uuid.clone())?);
+                continue;
+            }
+            if self.job.control.is_paused() && !self.tracker.in_transaction() && !ending {
+                self.commit_in_hand().await?;
+                self.progress.stage("paused");
+                // Told to stop it goes on, and finds it above.
+                let _ = self.job.safe_point().await;
+                self.progress.stage("capturing");
+                heard = Instant::now();
+                continue;
+            }
             let mut next = stream.next_raw(&mut buffer).now_or_never();
             if next.is_none() {
                 let wake = self.wake(heard, stopping);
-                let (finish, told) = (self.job.finish.clone(), self.last_goal.is_some());
-                let mut paused = self.job.control.paused();
                 next = tokio::select! {
                     next = stream.next_raw(&mut buffer) => Some(next),
                     () = tokio::time::sleep_until(wake.into()) => None,
                     () = stop.cancelled(), if stopping.is_none() => None,
+                    () = finish.cancelled(), if self.finishing.is_none() => None,
                     () = lost.cancelled() => None,
-                    () = finish.cancelled(), if !told => None,
-                    _ = paused.wait_for(|paused| *paused), if !finish.is_cancelled() && !self.tracker.in_transaction() => None,
                 };
             }
             match next {
@@ -95,7 +108,6 @@ impl Capture {
             }
             self.commit_if_due().await?;
             self.tell(&seen);
-            self.sync(&seen);
         }
     }
 
@@ -155,7 +167,7 @@ impl Capture {
     }
 
     /// Whether the place lies behind the end of the chain.
-    pub(super) fn is_behind_committed(&self) -> bool {
+    fn is_behind_committed(&self) -> bool {
         let (place, to) = (&self.tracker.place, &self.segments.committed().to);
         place.pos != to.pos || place.file != to.file
     }
@@ -165,8 +177,8 @@ impl Capture {
             return false;
         }
         let place = &self.tracker.place;
-        let reached = |goal: &Goal| goal.reached(place, &self.uuid, self.last_time);
-        if reached(&self.goal) || self.last_goal.as_ref().is_some_and(reached) {
+        let mut goals = std::iter::once(&self.goal).chain(&self.finishing);
+        if goals.any(|goal| goal.reached(place, &self.uuid, self.last_time)) {
             return true;
         }
         // Nothing more comes that is older.
@@ -182,10 +194,6 @@ impl Capture {
     /// When something is to be done though nothing comes.
     fn wake(&self, heard: Instant, stopping: Option<Instant>) -> Instant {
         let mut wake = (heard + SILENCE).min(self.told + TELL);
-        wake = wake.min(
-            self.synced
-                .map_or_else(Instant::now, |at| at + wanted::SYNC),
-        );
         if let (Some(opened), false) = (self.segments.opened(), self.tracker.in_transaction()) {
             wake = wake.min(opened + self.args.segment_interval);
         }

@@ -21,6 +21,8 @@ use crate::options::Args;
 
 /// The first and the longest pause before a new connection.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How long connections that are given up may take to close.
+const CLOSING: Duration = Duration::from_secs(10);
 /// Without anything received for so long, another process may try.
 const GIVE_UP: Duration = Duration::from_secs(30 * 60);
 
@@ -34,8 +36,8 @@ pub struct Capture {
     pub(super) segments: Segments,
     pub(super) tracker: Tracker,
     pub(super) goal: Goal,
-    /// Where it ends because it was told to finish.
-    pub(super) last_goal: Option<Goal>,
+    /// Where the source was when this run was asked to finish.
+    pub(super) finishing: Option<Goal>,
     /// UUID of the server that the place is of.
     pub(super) uuid: String,
     server_id: u32,
@@ -44,8 +46,6 @@ pub struct Capture {
     /// When the place moved with no segment open.
     pub(super) moved: Option<Instant>,
     pub(super) told: Instant,
-    /// When the heartbeat was told last.
-    pub(super) synced: Option<Instant>,
 }
 
 impl Capture {
@@ -120,12 +120,11 @@ impl Capture {
             lease,
             tracker: Tracker::new(place, open, limit),
             goal,
-            last_goal: None,
+            finishing: None,
             limit,
             last_time: 0,
             moved: None,
             told: Instant::now(),
-            synced: None,
         })
     }
 
@@ -203,7 +202,9 @@ impl Capture {
         tracing::debug!(source = self.config.id, "streaming by {by:?}");
         let mut received = false;
         let ended = Box::pin(self.stream(&server, stream, &mut received)).await;
-        server.close().await;
+        // Not waited for: the pool waits for a connection that a question was dropped on, which may be
+        // for ever.
+        tokio::spawn(tokio::time::timeout(CLOSING, server.close()));
         (ended, received)
     }
 
@@ -305,17 +306,6 @@ pub async fn connect(job: &Job, config: &ResolvedSource) -> Result<Server> {
         })
 }
 
-/// The goal of all that the server has now.
-pub(super) async fn now(config: &ResolvedSource, server: &Server) -> Result<Goal> {
-    let now = start::own(server, config).await?;
-    let place = Place::read(&now).map_err(Error::Gtid)?;
-    Ok(Goal {
-        gtids: place.gtids.filter(|set| !set.is_empty()),
-        position: Some((now, server.info().uuid.clone())),
-        time: None,
-    })
-}
-
 /// Where this run ends.
 async fn goal(args: &Args, config: &ResolvedSource, server: &Server) -> Result<Goal> {
     let Some(text) = &args.until else {
@@ -323,7 +313,7 @@ async fn goal(args: &Args, config: &ResolvedSource, server: &Server) -> Result<G
     };
     let uuid = server.info().uuid.clone();
     Ok(match Where::parse("--until", text)? {
-        Where::Now => now(config, server).await?,
+        Where::Now => Goal::at(start::own(server, config).await?, uuid)?,
         Where::Position { file, pos } => {
             let place = Place {
                 file,

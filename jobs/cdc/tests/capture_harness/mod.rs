@@ -18,7 +18,9 @@ use tideway_mysql::binlog::table_map::TableMap;
 use tideway_mysql::binlog::{Event, Kind};
 use tideway_mysql::position::BinlogPosition;
 use tideway_staging::Staging;
+use tideway_staging::control::{Scope, What, post};
 use tideway_staging::document::Start;
+use tideway_staging::heartbeat::Heartbeat;
 use tideway_staging::layout::{SourceKeys, TaskKeys};
 use tideway_staging::segment::{Chain, SegmentMarker, SegmentReader, read_marker, verify_segments};
 
@@ -346,6 +348,23 @@ impl Scenario {
             files.push(path);
         }
         files
+    }
+
+    /// Wants something of the captures of a run: what is wanted of a whole run its runner passes on.
+    pub async fn wish(&self, run: &str, what: What) {
+        let keys = TaskKeys::new(&self.name);
+        let mut scope = Scope::run(run);
+        scope.job = Some("capture".to_owned());
+        post(&self.staging().await, &keys, what, scope, "test")
+            .await
+            .unwrap();
+    }
+
+    /// What the heartbeat says that the capture is at.
+    pub async fn stage(&self) -> String {
+        let key = TaskKeys::new(&self.name).status("capture", &self.name, 0);
+        let beat: Option<Heartbeat> = self.staging().await.get_json(&key).await.unwrap();
+        beat.map(|beat| beat.stage).unwrap_or_default()
     }
 
     pub async fn clean(self) {
