@@ -35,6 +35,7 @@ pub mod refused;
 pub mod replay;
 pub mod run;
 pub mod segments;
+mod standing;
 pub mod start;
 pub mod stream;
 pub mod track;

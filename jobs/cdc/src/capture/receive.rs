@@ -11,6 +11,7 @@ use super::error::{Error, Result};
 use super::lag::{self, Seen};
 use super::place::Goal;
 use super::run::Capture;
+use super::standing::SYNC;
 use super::track::Taken;
 use super::{refused, start};
 
@@ -108,6 +109,7 @@ impl Capture {
             }
             self.commit_if_due().await?;
             self.tell(&seen);
+            self.sync(&seen);
         }
     }
 
@@ -167,7 +169,7 @@ impl Capture {
     }
 
     /// Whether the place lies behind the end of the chain.
-    fn is_behind_committed(&self) -> bool {
+    pub(super) fn is_behind_committed(&self) -> bool {
         let (place, to) = (&self.tracker.place, &self.segments.committed().to);
         place.pos != to.pos || place.file != to.file
     }
@@ -194,6 +196,7 @@ impl Capture {
     /// When something is to be done though nothing comes.
     fn wake(&self, heard: Instant, stopping: Option<Instant>) -> Instant {
         let mut wake = (heard + SILENCE).min(self.told + TELL);
+        wake = wake.min(self.synced.map_or_else(Instant::now, |at| at + SYNC));
         if let (Some(opened), false) = (self.segments.opened(), self.tracker.in_transaction()) {
             wake = wake.min(opened + self.args.segment_interval);
         }

@@ -46,6 +46,8 @@ pub struct Capture {
     /// When the place moved with no segment open.
     pub(super) moved: Option<Instant>,
     pub(super) told: Instant,
+    /// When the heartbeat was told last.
+    pub(super) synced: Option<Instant>,
 }
 
 impl Capture {
@@ -125,6 +127,7 @@ impl Capture {
             last_time: 0,
             moved: None,
             told: Instant::now(),
+            synced: None,
         })
     }
 
