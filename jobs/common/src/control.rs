@@ -83,10 +83,10 @@ impl Control {
         })
     }
 
-    /// Whether a pause is wanted now.
+    /// Whether a pause is wanted now. One that is to finish does not pause any more.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        *self.paused.borrow()
+        *self.paused.borrow() && !self.finish.is_cancelled()
     }
 
     /// Sees each change of [`Control::is_paused`].
@@ -101,7 +101,7 @@ impl Control {
     /// # Errors
     /// [`JobError::Stopped`] when this process is to stop.
     pub async fn point(&self) -> Result<(), JobError> {
-        if !self.is_paused() || self.finish.is_cancelled() {
+        if !self.is_paused() {
             return self.check_stop();
         }
         tracing::info!("paused on request; `tideway resume` goes on");

@@ -184,6 +184,16 @@ impl Progress {
         *sync = Some((state, catch_up));
     }
 
+    /// Names a statement that holds up the work, for which an order is awaited, and the place that the
+    /// order is to name. The next [`Progress::sync`] takes it back.
+    pub fn held_up(&self, file: &str, pos: u64, statement: &str) {
+        let mut sync = self.shared.lock_sync();
+        let (state, _) = sync.get_or_insert_default();
+        state.blocking_ddls = vec![statement.to_owned()];
+        file.clone_into(&mut state.blocking_file);
+        state.blocking_pos = pos;
+    }
+
     /// Writes the last heartbeat: how this process ended.
     pub async fn finish(&self, result: &Result<(), JobError>) {
         let (state, error) = match result {

@@ -1,6 +1,7 @@
 //! Everything Tideway knows about MySQL-compatible servers: connections and TLS, flavours, schemas,
 //! the one table of types (MySQL ⇄ Arrow ⇄ text), positions and GTID sets, keys, privileges,
-//! checksums, binlog events and fenced sessions on the target. This crate knows nothing of staging.
+//! checksums, binlog events, statements and fenced sessions on the target. This crate knows nothing of
+//! staging.
 
 mod answer;
 pub mod binlog;

@@ -282,10 +282,12 @@ impl Checkpoint {
             )
             .await
             .map_err(|error| self.failed(conn, "read", error))?;
-        Ok(row.map_or_else(Keyless::default, |(segment, offset, rows)| Keyless {
-            place: Place { segment, offset },
-            rows,
-        }))
+        Ok(
+            row.map_or_else(Keyless::default, |(segment, offset, rows)| Keyless {
+                place: Place { segment, offset },
+                rows,
+            }),
+        )
     }
 
     /// Stores how far the tables without a key are, within the transaction that brings the rows.

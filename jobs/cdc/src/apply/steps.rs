@@ -295,7 +295,8 @@ fn if_not_exists(sql: &str) -> String {
 /// SELECT`, and would open a transaction here.
 fn without_start_transaction(sql: String) -> String {
     let trimmed = sql.trim_end();
-    let Some(head) = cut_word(trimmed, "transaction").and_then(|head| cut_word(head, "start")) else {
+    let Some(head) = cut_word(trimmed, "transaction").and_then(|head| cut_word(head, "start"))
+    else {
         return sql;
     };
     head.to_owned()

@@ -30,6 +30,7 @@ pub mod admit;
 pub mod error;
 pub mod lag;
 pub mod place;
+pub mod receive;
 pub mod refused;
 pub mod replay;
 pub mod run;

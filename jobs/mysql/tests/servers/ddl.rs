@@ -294,7 +294,9 @@ async fn random_statements_do_what_the_model_says() {
         value.and_then(|v| v.parse().ok()).unwrap_or(default)
     };
     let steps = number("TIDEWAY_TEST_DDL_STEPS", 150);
-    let seed = number("TIDEWAY_TEST_SEED", rand::random());
+    // Always the same statements, lest a rare one stops what has nothing to do with it; another seed
+    // (`TIDEWAY_TEST_SEED`) and more steps look for what is not known yet.
+    let seed = number("TIDEWAY_TEST_SEED", 5);
     for (on, database) in [
         (On::MySql, "ddl_random_mysql"),
         (On::MariaDb, "ddl_random_maria"),

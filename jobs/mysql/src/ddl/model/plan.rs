@@ -188,7 +188,9 @@ impl Plan {
                         return Err(Why::new(format!("`{}` of CONVERT TO", cursor.current())));
                     }
                 }
-                self.convert = Some(wanted);
+                if self.convert.replace(wanted).is_some() {
+                    return Err(Why::new("a second CONVERT TO"));
+                }
             }
             SpecKind::Options => options::read(cursor, &mut self.options)?,
             SpecKind::Partition(PartitionOp::By) => self.options.partitioned = true,

@@ -2,7 +2,7 @@
 
 use super::super::Context;
 use super::Why;
-use super::charset::{Charset, Wanted};
+use super::charset::{Charset, Wanted, binary_collation};
 use crate::translate::collation::bytes_per_character;
 
 /// A type, before its character set is known.
@@ -22,7 +22,12 @@ impl TypeSpec {
         let mut out = self.clone();
         out.wanted = Wanted {
             charset: Some(to.charset.clone()),
-            collation: Some(to.collation.clone()),
+            // BINARY holds, in the new character set.
+            collation: Some(if self.wanted.binary {
+                binary_collation(&to.charset)
+            } else {
+                to.collation.clone()
+            }),
             ..Wanted::default()
         };
         out
