@@ -244,5 +244,12 @@ async fn shape(conn: &mut Conn, database: &str, table: &str) -> Vec<String> {
             .into_iter()
             .map(|(name, place, column, free)| format!("index {name} {place} {column} {free}")),
     );
+    // Each server sorts names in its own way.
+    found.sort_by_key(|line| {
+        (
+            line.starts_with("index "),
+            line.starts_with("index ").then(|| line.clone()),
+        )
+    });
     found
 }
