@@ -98,6 +98,9 @@ pub struct Pending {
     /// All steps are done; the transaction that it stands in goes on.
     #[serde(default)]
     pub done: bool,
+    /// The target refused this step: whatever a person changed there since, it did not run.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// An XA transaction that is prepared.
