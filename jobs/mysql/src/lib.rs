@@ -16,6 +16,7 @@ pub mod grants;
 pub mod gtid;
 pub mod info;
 pub mod key;
+pub mod mark;
 pub mod position;
 pub mod retry;
 pub mod row;
