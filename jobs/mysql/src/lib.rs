@@ -23,6 +23,7 @@ pub mod row;
 pub mod schema;
 pub mod session;
 pub mod sql;
+pub mod syncer;
 mod tls;
 mod tls_probe;
 pub mod translate;
