@@ -46,6 +46,13 @@ pub fn for_statement(query: &Query<'_>, source: Flavor, target: Flavor) -> Vec<S
         format!("SET SESSION sql_mode = '{}'", modes.join(",")),
         "SET SESSION foreign_key_checks = 0".to_owned(),
     ];
+    // Told where the statement has moments in it, such as the default of a TIMESTAMP. What SYSTEM is
+    // there, the binlog does not say.
+    if let Some(zone) = &query.status.time_zone
+        && zone != "SYSTEM"
+    {
+        set.push(format!("SET SESSION time_zone = {}", sql::quoted(zone)));
+    }
     if target != Flavor::TiDb
         && let Some((_, name)) = query.status.server_collation.and_then(collation)
         && (source == target || !name.contains("uca1400"))
