@@ -5,8 +5,10 @@
 //! Servers are those of `infra/local/servers up`; without them a test fails and says so.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod cdc;
 pub mod command;
 pub mod oracle;
 pub mod scenario;
 pub mod servers;
 pub mod tables;
+pub mod workload;

@@ -40,7 +40,12 @@ impl Scenario {
     pub fn new(what: &str, sources: &[Server], target: Server, store: Store) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("tw_{what}_{}_{number}", std::process::id());
-        let folder = tempfile::tempdir().expect("folder");
+        let mut folder = tempfile::tempdir().expect("folder");
+        if std::env::var_os("TIDEWAY_TEST_KEEP").is_some() {
+            // To look at what a failed test left behind; its databases stay, too.
+            folder.disable_cleanup(true);
+            println!("{name}: {}", folder.path().display());
+        }
         let staging = match store {
             Store::Local => folder.path().join("staging").display().to_string(),
             Store::MinIo => format!(

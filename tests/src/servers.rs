@@ -54,6 +54,16 @@ impl Server {
 
     /// Connects as root, with a session that shows values as they are stored.
     pub async fn connect(self) -> Conn {
+        self.try_connect()
+            .await
+            .unwrap_or_else(|error| panic!("connect to {self:?}: {error}"))
+    }
+
+    /// As [`Server::connect`], for a server that may be away.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub async fn try_connect(self) -> mysql_async::Result<Conn> {
         let (user, password) = self.root();
         let opts = OptsBuilder::default()
             .ip_or_hostname("127.0.0.1")
@@ -66,9 +76,7 @@ impl Server {
                 "SET time_zone = '+00:00'".to_owned(),
                 "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'".to_owned(),
             ]);
-        Conn::new(opts)
-            .await
-            .unwrap_or_else(|error| panic!("connect to {self:?}: {error}"))
+        Conn::new(opts).await
     }
 
     /// Runs statements one after the other.

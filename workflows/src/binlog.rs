@@ -68,7 +68,7 @@ async fn give(
     match ddl_orders::give(staging, keys, order).await? {
         Create::Won => {
             println!(
-                "source {source}: {}. Apply reads it within seconds while it waits at that place; one \
+                "source {source}: {}. Apply reads it when it comes to that place; one \
                  that has ended is to be run again",
                 line(order)
             );

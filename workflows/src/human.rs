@@ -56,8 +56,13 @@ pub fn sync(sync: &SyncState) -> String {
         }
         _ => {}
     }
-    parts.push(format!("{} rows/s", count(sync.recent_rps)));
-    parts.push(format!("{} rows", count(sync.total_rows)));
+    if sync.total_rows > 0 {
+        parts.push(format!("{} rows/s", count(sync.recent_rps)));
+        parts.push(format!("{} rows", count(sync.total_rows)));
+    } else if sync.total_events > 0 {
+        // Capture does not look into events.
+        parts.push(format!("{} events", count(sync.total_events)));
+    }
     if let Some(ddl) = sync.blocking_ddls.first() {
         parts.push(format!("held up by {ddl}"));
     }

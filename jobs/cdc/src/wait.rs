@@ -72,7 +72,9 @@ async fn caught_up(
             if told.elapsed() >= PATIENCE {
                 told = Instant::now();
                 progress.message(match saved {
-                    Some(saved) => format!("applied up to {}, waiting for {wanted}", saved.position),
+                    Some(saved) => {
+                        format!("applied up to {}, waiting for {wanted}", saved.position)
+                    }
                     None => "nothing is applied yet; waiting for `tideway-cdc apply`".to_owned(),
                 });
             }

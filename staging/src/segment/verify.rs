@@ -66,7 +66,7 @@ pub async fn verify_segments(
     };
     (report.first, report.last) = (first, last);
     let mut chain = match first {
-        1 => Some(Chain::start(staging, keys).await?),
+        1 => noted(&mut report, Chain::start(staging, keys).await)?,
         // What it followed was removed, so nothing can be said of its `previous`.
         _ => None,
     };

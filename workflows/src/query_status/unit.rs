@@ -143,8 +143,9 @@ impl<'a> Unit<'a> {
                 Between::OverWithLoad | Between::Halted => "Stopped",
             }
         };
-        for sync in self.beats.iter().filter_map(|beat| beat.sync.as_ref()) {
-            for ddl in &sync.blocking_ddls {
+        // A process that has ended over it says it in its error.
+        for beat in self.beats.iter().filter(|beat| beat.error.is_none()) {
+            for ddl in beat.sync.iter().flat_map(|sync| &sync.blocking_ddls) {
                 errors.push(self.dress(format!("the target refused: {ddl}")));
             }
         }

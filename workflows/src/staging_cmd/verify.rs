@@ -1,4 +1,5 @@
-//! `tideway staging verify`: every block of every dump against its checksum.
+//! `tideway staging verify`: every block of every dump and binlog segment against its checksum, and
+//! the chain of the segments.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tideway_job::{JobError, Output};
-use tideway_staging::verify::{VerifyReport, verify_dump};
+use tideway_staging::segment::{SegmentsReport, verify_segments};
+use tideway_staging::verify::{Problem, VerifyReport, verify_dump};
 use tideway_staging::{Error, Staging};
 
 use crate::cli::VerifyArgs;
@@ -31,26 +33,49 @@ pub async fn run(args: &VerifyArgs) -> Result<(), JobError> {
                 bar.set_message(human::bytes(progress.bytes));
             })
             .await;
+            let segments = verify_segments(&staging, &keys, |number, last| {
+                bar.set_length(last);
+                bar.set_position(number);
+            })
+            .await;
             bar.finish_and_clear();
             let report = match report {
-                Ok(report) => report,
+                Ok(report) => Some(report),
                 // Nothing was dumped for this source yet.
-                Err(Error::NotFound { .. }) => continue,
+                Err(Error::NotFound { .. }) => None,
                 Err(error) => return Err(error.into()),
             };
+            let segments = Some(segments?).filter(|segments| segments.first > 0);
+            if report.is_none() && segments.is_none() {
+                continue;
+            }
             dumps += 1;
-            found += report.problems.len();
-            if text {
-                print_report(&task.name, &source, &report);
-            } else {
-                documents.push(document(&task.name, &source, &report));
+            if let Some(report) = &report {
+                found += report.problems.len();
+                if text {
+                    print_report(&task.name, &source, report);
+                }
+            }
+            if let Some(segments) = &segments {
+                found += segments.problems.len();
+                if text {
+                    print_segments(&task.name, &source, segments);
+                }
+            }
+            if !text {
+                documents.push(document(
+                    &task.name,
+                    &source,
+                    report.as_ref(),
+                    segments.as_ref(),
+                ));
             }
         }
     }
     if !text {
         println!("{:#}", Value::Array(documents));
     } else if dumps == 0 {
-        println!("there is no dump in {}", staging.url());
+        println!("there is no dump and no binlog in {}", staging.url());
     }
     if found == 0 {
         return Ok(());
@@ -88,9 +113,7 @@ fn print_report(task: &str, source: &str, report: &VerifyReport) {
         human::count(report.rows),
         human::bytes(report.bytes)
     );
-    for problem in &report.problems {
-        println!("  {}: {}", problem.key, problem.what);
-    }
+    print_problems(&report.problems);
     if report.unreferenced > 0 {
         println!(
             "  {} files that no marker names: `tideway staging gc` removes them",
@@ -99,12 +122,64 @@ fn print_report(task: &str, source: &str, report: &VerifyReport) {
     }
 }
 
-fn document(task: &str, source: &str, report: &VerifyReport) -> Value {
-    let problems: Vec<Value> = report
-        .problems
+fn print_problems(problems: &[Problem]) {
+    for problem in problems {
+        println!("  {}: {}", problem.key, problem.what);
+    }
+}
+
+fn print_segments(task: &str, source: &str, report: &SegmentsReport) {
+    let state = if report.problems.is_empty() {
+        "whole"
+    } else {
+        "DAMAGED"
+    };
+    println!(
+        "{task} {source} binlog: {state}; {} segments ({} to {}), {} events, {} verified",
+        human::count(report.segments),
+        report.first,
+        report.last,
+        human::count(report.events),
+        human::bytes(report.bytes)
+    );
+    print_problems(&report.problems);
+}
+
+fn problems(problems: &[Problem]) -> Vec<Value> {
+    problems
         .iter()
         .map(|problem| json!({ "key": problem.key, "what": problem.what }))
-        .collect();
+        .collect()
+}
+
+/// Of a source: what its dump has stands beside task and source (as before there were segments), what
+/// its binlog has in `binlog`.
+fn document(
+    task: &str,
+    source: &str,
+    report: Option<&VerifyReport>,
+    segments: Option<&SegmentsReport>,
+) -> Value {
+    let mut document = match report {
+        Some(report) => dump_document(task, source, report),
+        None => json!({ "task": task, "source": source }),
+    };
+    if let Some(segments) = segments {
+        document["binlog"] = json!({
+            "whole": segments.problems.is_empty(),
+            "segments": segments.segments,
+            "first": segments.first,
+            "last": segments.last,
+            "events": segments.events,
+            "bytes": segments.bytes,
+            "unreferenced": segments.unreferenced,
+            "problems": problems(&segments.problems),
+        });
+    }
+    document
+}
+
+fn dump_document(task: &str, source: &str, report: &VerifyReport) -> Value {
     json!({
         "task": task,
         "source": source,
@@ -117,6 +192,6 @@ fn document(task: &str, source: &str, report: &VerifyReport) -> Value {
         "bytes": report.bytes,
         "void_markers": report.void_markers,
         "unreferenced": report.unreferenced,
-        "problems": problems,
+        "problems": problems(&report.problems),
     })
 }

@@ -284,9 +284,10 @@ impl<'a> Applier<'a> {
                     source_id: self.id().to_owned(),
                     at: to,
                     table: table.clone(),
-                    what: "rows of it came while the dump ran, but it is not in the dump, and no DDL \
+                    what:
+                        "rows of it came while the dump ran, but it is not in the dump, and no DDL \
                            in the binlog made it. Dump the source again (`tideway cleanup` first)"
-                        .to_owned(),
+                            .to_owned(),
                 });
             }
         }
@@ -401,7 +402,10 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// A worker failed; the checkpoint cannot be stored.
     pub async fn mark(&mut self) -> Result<()> {
-        let behind = self.tokens.back().map_or(self.saved.place, |(_, p)| p.place);
+        let behind = self
+            .tokens
+            .back()
+            .map_or(self.saved.place, |(_, p)| p.place);
         if self.point.place > behind {
             let token = self.dispatcher.token().await?;
             self.tokens.push_back((token, self.point.clone()));
@@ -525,7 +529,10 @@ impl<'a> Applier<'a> {
             if !error.retryable() || begun.elapsed() > policy.give_up {
                 return Err(error);
             }
-            tracing::warn!(source = self.id(), "{error}; the checkpoint is stored again");
+            tracing::warn!(
+                source = self.id(),
+                "{error}; the checkpoint is stored again"
+            );
             tokio::time::sleep(policy.first).await;
         }
         self.saved = saved;
@@ -564,7 +571,12 @@ impl<'a> Applier<'a> {
     #[must_use]
     pub fn reached(&self) -> (Place, &BinlogPosition, Option<&GtidSet>, u64) {
         let point = &self.point;
-        (point.place, &point.position, point.gtids.as_ref(), point.time)
+        (
+            point.place,
+            &point.position,
+            point.gtids.as_ref(),
+            point.time,
+        )
     }
 
     /// Tells people and the metrics how far it is.
@@ -598,7 +610,10 @@ impl<'a> Applier<'a> {
         });
     }
 
-    pub(super) fn typed<T: serde::de::DeserializeOwned>(&self, json: &serde_json::Value) -> Result<T> {
+    pub(super) fn typed<T: serde::de::DeserializeOwned>(
+        &self,
+        json: &serde_json::Value,
+    ) -> Result<T> {
         serde_json::from_value(json.clone()).map_err(|error| Error::Mismatch {
             source_id: self.id().to_owned(),
             what: format!(

@@ -37,6 +37,8 @@ pub struct Statement {
     pub table: u64,
     /// Whether foreign keys must act.
     pub foreign_keys: bool,
+    /// Whether it must run outside strict mode.
+    pub lenient: bool,
     /// How many rows it must touch, where that is known.
     pub must_touch: Option<u64>,
 }
@@ -72,7 +74,7 @@ struct Group {
 #[must_use]
 pub fn statements(changes: &[Change], style: Style) -> Vec<Statement> {
     let mut levels: HashMap<u64, u32> = HashMap::with_capacity(changes.len());
-    let mut groups: BTreeMap<(u32, Kind, u64), Group> = BTreeMap::new();
+    let mut groups: BTreeMap<(u32, Kind, bool, u64), Group> = BTreeMap::new();
     let (mut highest, mut floor) = (0, 0);
     let fates = fates(changes, style.compact);
     for (change, fate) in changes.iter().zip(fates) {
@@ -97,7 +99,7 @@ pub fn statements(changes: &[Change], style: Style) -> Vec<Statement> {
             levels.insert(*key, level);
         }
         let mut add = |kind: Kind, row: Vec<u8>| {
-            let group = groups.entry((level, kind, table.id)).or_default();
+            let group = groups.entry((level, kind, change.lenient, table.id)).or_default();
             group.table.get_or_insert_with(|| Arc::clone(table));
             group.rows.push(row);
         };
@@ -114,15 +116,25 @@ pub fn statements(changes: &[Change], style: Style) -> Vec<Statement> {
             Op::Delete(key) => add(Kind::Delete, key.clone()),
             Op::Move { key, tuple, ends } => {
                 if table.extra_columns || table.ordered {
-                    add(Kind::One, update(table, key, tuple, ends));
+                    let ignore = if safe { "IGNORE " } else { "" };
+                    add(Kind::One, update(table, key, tuple, ends, ignore));
                     if safe {
-                        // Moved before: the row is there under its new key.
-                        highest += 1;
-                        let group = groups.entry((highest, over, table.id)).or_default();
-                        group.table.get_or_insert_with(|| Arc::clone(table));
-                        group.rows.push(tuple.clone());
+                        // Moved before: it is there under its new key, and what has its former key is
+                        // another row, which comes again behind this.
+                        highest = highest.max(level) + 1;
+                        let mut add = |kind: Kind, row: Vec<u8>| {
+                            let key = (highest, kind, change.lenient, table.id);
+                            let group = groups.entry(key).or_default();
+                            group.table.get_or_insert_with(|| Arc::clone(table));
+                            group.rows.push(row);
+                        };
+                        add(Kind::Delete, key.clone());
+                        add(over, tuple.clone());
                         for key in &change.keys {
                             levels.insert(*key, highest);
+                        }
+                        if table.pinned() {
+                            floor = highest;
                         }
                     }
                 } else {
@@ -134,9 +146,9 @@ pub fn statements(changes: &[Change], style: Style) -> Vec<Statement> {
         }
     }
     let mut out = Vec::new();
-    for ((_, kind, _), group) in groups {
+    for ((_, kind, lenient, _), group) in groups {
         if let Some(table) = group.table {
-            join(&table, kind, &group.rows, style, &mut out);
+            join(&table, kind, &group.rows, (style, lenient), &mut out);
         }
     }
     out
@@ -185,12 +197,19 @@ fn fates(changes: &[Change], compact: bool) -> Vec<Fate> {
 }
 
 /// The rows of one group as statements of bounded size.
-fn join(table: &Table, kind: Kind, rows: &[Vec<u8>], style: Style, out: &mut Vec<Statement>) {
+fn join(
+    table: &Table,
+    kind: Kind,
+    rows: &[Vec<u8>],
+    (style, lenient): (Style, bool),
+    out: &mut Vec<Statement>,
+) {
     if kind == Kind::One {
         out.extend(rows.iter().map(|sql| Statement {
             sql: sql.clone(),
             table: table.id,
             foreign_keys: table.ordered,
+                lenient,
             must_touch: table.keyless().then_some(1),
         }));
         return;
@@ -227,6 +246,7 @@ fn join(table: &Table, kind: Kind, rows: &[Vec<u8>], style: Style, out: &mut Vec
                 sql: std::mem::take(sql),
                 table: table.id,
                 foreign_keys: table.ordered,
+                lenient,
                 must_touch: None,
             });
         }
@@ -246,8 +266,8 @@ fn join(table: &Table, kind: Kind, rows: &[Vec<u8>], style: Style, out: &mut Vec
 }
 
 /// `UPDATE t SET … WHERE key = …`.
-fn update(table: &Table, key: &[u8], tuple: &[u8], ends: &[usize]) -> Vec<u8> {
-    let mut sql = format!("UPDATE {} SET ", table.target_name()).into_bytes();
+fn update(table: &Table, key: &[u8], tuple: &[u8], ends: &[usize], ignore: &str) -> Vec<u8> {
+    let mut sql = format!("UPDATE {ignore}{} SET ", table.target_name()).into_bytes();
     for (number, column) in table.columns.iter().enumerate() {
         if number > 0 {
             sql.push(b',');
@@ -260,3 +280,7 @@ fn update(table: &Table, key: &[u8], tuple: &[u8], ends: &[usize]) -> Vec<u8> {
     sql.extend_from_slice(key);
     sql
 }
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

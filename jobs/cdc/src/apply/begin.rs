@@ -70,9 +70,10 @@ impl Reader<'_> {
     /// server or staging failed.
     pub async fn read(&self, checkpoint: &Checkpoint, conn: &mut Conn) -> Result<Begin> {
         let start: Start = self
-            .wait_for("start.json, which `tideway-cdc capture` writes first", || async {
-                Ok(self.job.staging.get_json(&self.keys.start()).await?)
-            })
+            .wait_for(
+                "start.json, which `tideway-cdc capture` writes first",
+                || async { Ok(self.job.staging.get_json(&self.keys.start()).await?) },
+            )
             .await?;
         let saved = checkpoint.read(conn).await?;
         let mut begin = if self.job.task.mode == TaskMode::Incremental {
@@ -93,7 +94,11 @@ impl Reader<'_> {
                     "the target was applied to up to {} from another {} than the one in {}. Begin anew \
                      after `tideway cleanup`, which also removes {}",
                     saved.position,
-                    if self.job.task.mode == TaskMode::Incremental { "start" } else { "dump" },
+                    if self.job.task.mode == TaskMode::Incremental {
+                        "start"
+                    } else {
+                        "dump"
+                    },
                     self.job.staging.url(),
                     checkpoint.name(),
                 ),
@@ -117,9 +122,10 @@ impl Reader<'_> {
     /// After a dump: what it read, as soon as it is loaded.
     async fn from_dump(&self, start: &Start, applied: bool, conn: &mut Conn) -> Result<Begin> {
         let manifest = self
-            .wait_for("the manifest of the dump, which `tideway-dump` writes last", || async {
-                Ok(read_manifest(&self.job.staging, self.keys).await?)
-            })
+            .wait_for(
+                "the manifest of the dump, which `tideway-dump` writes last",
+                || async { Ok(read_manifest(&self.job.staging, self.keys).await?) },
+            )
             .await?;
         let plan = self
             .wait_for("the plan of the dump", || async {
@@ -129,7 +135,8 @@ impl Reader<'_> {
         if !applied {
             let begun = Instant::now();
             while let Some(missing) = self.not_loaded(&manifest, conn).await? {
-                self.pause(begun, &missing, "Run `tideway-load` first").await?;
+                self.pause(begun, &missing, "Run `tideway-load` first")
+                    .await?;
             }
         }
         let uuid = &manifest.server_uuid;
@@ -143,7 +150,10 @@ impl Reader<'_> {
             let mut known = Known::new(def);
             known.defined = mark(&table.position)?;
             if known.def.row_key().is_none() {
-                known.dumped = self.dumped_at(&plan, table).await?.or(known.defined.clone());
+                known.dumped = self
+                    .dumped_at(&plan, table)
+                    .await?
+                    .or(known.defined.clone());
             }
             catalog.insert(known);
         }

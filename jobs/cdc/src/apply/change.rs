@@ -23,6 +23,8 @@ pub struct Change {
     pub keys: Vec<u64>,
     /// Whether it may have been applied before.
     pub safe: bool,
+    /// Whether strict mode refuses a value of it (an invalid member of ENUM).
+    pub lenient: bool,
     /// Where it stands; only asked for in tables without a key.
     pub at: Keyless,
     /// Its share of the memory, given back when it is committed.
@@ -96,25 +98,25 @@ impl Encoder {
         &mut self,
         table: &Arc<Table>,
         kind: rows::Change,
-        row: &rows::Row<'_>,
+        images: &rows::Row<'_>,
         safe: bool,
     ) -> Result<Change, ValueError> {
         let mut keys = Vec::with_capacity(table.unique.len());
-        for image in [&row.before, &row.after] {
+        for image in [&images.before, &images.after] {
             if !image.is_empty() {
                 keys::of_row(table, image, &mut self.scratch, &mut keys)?;
             }
         }
         let op = if table.keyless() && kind != rows::Change::Insert {
-            Op::Statement(self.statement(table, kind, row)?)
+            Op::Statement(self.statement(table, kind, images)?)
         } else {
             match kind {
-                rows::Change::Insert => Op::Insert(self.tuple(table, &row.after)?),
+                rows::Change::Insert => Op::Insert(self.tuple(table, &images.after)?),
                 rows::Change::Delete => {
-                    self.former_key(table, &row.before)?;
+                    self.former_key(table, &images.before)?;
                     Op::Delete(self.key_text(table, &self.former, &self.former_ends))
                 }
-                rows::Change::Update => self.update(table, row)?,
+                rows::Change::Update => self.update(table, images)?,
             }
         };
         Ok(Change {
@@ -122,6 +124,16 @@ impl Encoder {
             op,
             keys,
             safe,
+            lenient: images
+                .after
+                .iter()
+                .any(|value| matches!(value, Value::Enum(0)))
+                && table.columns.iter().any(|column| {
+                    images
+                        .after
+                        .get(column.image)
+                        .is_some_and(|value| row::is_invalid_member(&column.def, value))
+                }),
             at: Keyless::default(),
             permit: None,
         })
@@ -131,7 +143,8 @@ impl Encoder {
         let tuple = self.tuple(table, &row.after)?;
         self.former_key(table, &row.before)?;
         let same = table.key.iter().enumerate().all(|(number, &column)| {
-            piece(&tuple, &self.ends, 1, column) == piece(&self.former, &self.former_ends, 0, number)
+            piece(&tuple, &self.ends, 1, column)
+                == piece(&self.former, &self.former_ends, 0, number)
         });
         Ok(if same {
             Op::Update(tuple)

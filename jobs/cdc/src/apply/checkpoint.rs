@@ -98,6 +98,9 @@ pub struct Pending {
     /// All steps are done; the transaction that it stands in goes on.
     #[serde(default)]
     pub done: bool,
+    /// The target refused this step: whatever a person changed there since, it did not run.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// An XA transaction that is prepared.
@@ -282,10 +285,12 @@ impl Checkpoint {
             )
             .await
             .map_err(|error| self.failed(conn, "read", error))?;
-        Ok(row.map_or_else(Keyless::default, |(segment, offset, rows)| Keyless {
-            place: Place { segment, offset },
-            rows,
-        }))
+        Ok(
+            row.map_or_else(Keyless::default, |(segment, offset, rows)| Keyless {
+                place: Place { segment, offset },
+                rows,
+            }),
+        )
     }
 
     /// Stores how far the tables without a key are, within the transaction that brings the rows.

@@ -53,7 +53,10 @@ impl Applier<'_> {
             .status
             .client_collation
             .and_then(|id| collation(id).map(|(charset, _)| charset));
-        let charset = charset.as_deref().and_then(Charset::find).unwrap_or(Charset::Utf8mb4);
+        let charset = charset
+            .as_deref()
+            .and_then(Charset::find)
+            .unwrap_or(Charset::Utf8mb4);
         let text = match charset.to_utf8(&query.text) {
             Ok(text) => text.into_owned(),
             Err(error) => return Err(self.unsupported(format!("a statement is no text: {error}"))),
@@ -65,15 +68,11 @@ impl Applier<'_> {
             context.server_collation = name;
         }
         if let Some((charset, name)) = query.status.utf8mb4_collation.and_then(collation) {
-            context
-                .default_collations
-                .insert(charset, name);
+            context.default_collations.insert(charset, name);
         }
         for (_, chosen) in &query.status.charset_collations {
             if let Some((charset, name)) = collation(*chosen) {
-                context
-                    .default_collations
-                    .insert(charset, name);
+                context.default_collations.insert(charset, name);
             }
         }
         if let Some(explicit) = query.status.explicit_defaults_for_timestamp {
@@ -133,8 +132,14 @@ impl Applier<'_> {
             // Done before a kill in what follows; the definitions were stored with it.
             return Ok(nothing);
         }
+        // An order stands in place of what was refused, with steps of its own.
+        let former = match former {
+            Some(pending) if pending.refused && self.order().await?.is_some() => None,
+            former => former,
+        };
         let steps = self.ordered_steps(statement, query, planned.steps).await?;
-        self.run_steps(statement, query, &steps, begin, former).await?;
+        self.run_steps(statement, query, &steps, begin, former)
+            .await?;
         let definitions = self.new_definitions(statement, &planned.changes).await?;
         self.catalog.replan();
         let pending = Pending {
@@ -144,6 +149,7 @@ impl Applier<'_> {
             step: steps.len(),
             before: BTreeMap::new(),
             done: true,
+            refused: false,
         };
         Ok(Outcome {
             goes_on,
@@ -163,7 +169,10 @@ impl Applier<'_> {
         } else {
             self.saved_here()
         };
-        saved.state.databases.clone_from(&self.saved.state.databases);
+        saved
+            .state
+            .databases
+            .clone_from(&self.saved.state.databases);
         saved.state.pending = goes_on.then_some(pending);
         self.store(saved, definitions).await?;
         tideway_job::failpoint::hit("apply.ddl.stored");
@@ -176,12 +185,10 @@ impl Applier<'_> {
         let events = statement.events();
         let wanted = |name: &TableName| {
             filter.includes(&name.schema, &name.table)
-                && self.filters.statement(
-                    &name.schema,
-                    Some(&name.table),
-                    &events,
-                    &statement.text,
-                ) != Verdict::Leave
+                && self
+                    .filters
+                    .statement(&name.schema, Some(&name.table), &events, &statement.text)
+                    != Verdict::Leave
         };
         let wanted_schema = |schema: &str| {
             filter.includes_schema(schema)
@@ -191,12 +198,9 @@ impl Applier<'_> {
                     != Verdict::Leave
         };
         for name in statement.touched() {
-            let verdict = self.filters.statement(
-                &name.schema,
-                Some(&name.table),
-                &events,
-                &statement.text,
-            );
+            let verdict =
+                self.filters
+                    .statement(&name.schema, Some(&name.table), &events, &statement.text);
             if filter.includes(&name.schema, &name.table) && verdict == Verdict::Stop {
                 return Err(self.ddl_error(statement, "a filter stops the task here".to_owned()));
             }
@@ -206,9 +210,12 @@ impl Applier<'_> {
         };
         let own = &self.set.source.id;
         let shared = |target: &str| {
-            self.set.job.task.sources.iter().any(|source| {
-                &source.id != own && goes_to(source, target)
-            })
+            self.set
+                .job
+                .task
+                .sources
+                .iter()
+                .any(|source| &source.id != own && goes_to(source, target))
         };
         Scope {
             includes: &wanted,
@@ -239,8 +246,12 @@ impl Applier<'_> {
             let steps: Vec<Step> = order.statements.iter().map(|sql| plain_step(sql)).collect();
             if !steps.is_empty() {
                 self.drain().await?;
-                let begin = self.transaction.as_ref().map_or(self.saved.place, |t| t.begin);
-                self.run_steps(statement, query, &steps, begin, None).await?;
+                let begin = self
+                    .transaction
+                    .as_ref()
+                    .map_or(self.saved.place, |t| t.begin);
+                self.run_steps(statement, query, &steps, begin, None)
+                    .await?;
             }
             return Ok(());
         }
@@ -307,7 +318,7 @@ impl Applier<'_> {
                 if number < pending.step {
                     continue;
                 }
-                if number == pending.step {
+                if number == pending.step && !pending.refused {
                     self.wait_for_running(step).await?;
                     if self.hashes(step).await? != pending.before {
                         tracing::info!(
@@ -327,10 +338,20 @@ impl Applier<'_> {
                 step: number,
                 before: self.hashes(step).await?,
                 done: false,
+                refused: false,
             });
             self.store(saved, &[]).await?;
             tideway_job::failpoint::hit("apply.ddl.pending");
-            self.run_step(statement, query, step).await?;
+            let result = self.run_step(statement, query, step).await;
+            if matches!(result, Err(Error::Ddl { .. })) {
+                // A table that a person changes now would look as if the statement had run.
+                let mut saved = self.saved.clone();
+                if let Some(pending) = &mut saved.state.pending {
+                    pending.refused = true;
+                }
+                self.store(saved, &[]).await?;
+            }
+            result?;
             tideway_job::failpoint::hit("apply.ddl.run");
         }
         Ok(())
@@ -364,7 +385,10 @@ impl Applier<'_> {
                 .map_err(|error| ServerError::query(conn, doing, error))?;
         }
         if let Some(schema) = schema {
-            match conn.query_drop(format!("USE {}", sql::ident(&schema))).await {
+            match conn
+                .query_drop(format!("USE {}", sql::ident(&schema)))
+                .await
+            {
                 Ok(()) => {}
                 // It may be one that the task does not want; all names are written with theirs.
                 Err(mysql_async::Error::Server(error)) if error.code == 1049 => {}
@@ -388,7 +412,10 @@ impl Applier<'_> {
             }
             Err(error) => Err(self.ddl_error(
                 statement,
-                format!("the target refuses it: {error}. It was sent as: {}", step.sql),
+                format!(
+                    "the target refuses it: {error}. It was sent as: {}",
+                    step.sql
+                ),
             )),
         }
     }
@@ -399,15 +426,19 @@ impl Applier<'_> {
         let own = &self.set.source.id;
         Ok(exists
             && step.touched.iter().any(|target| {
-                self.set.job.task.sources.iter().any(|source| {
-                    &source.id != own && goes_to(source, &target.schema)
-                }) || self.catalog.iter().any(|known| {
-                    let name = &known.def.name;
-                    let to = self.set.source.router.route(&name.schema, &name.table);
-                    to.is_ok_and(|(schema, table)| {
-                        schema == target.schema && table == target.table
+                self.set
+                    .job
+                    .task
+                    .sources
+                    .iter()
+                    .any(|source| &source.id != own && goes_to(source, &target.schema))
+                    || self.catalog.iter().any(|known| {
+                        let name = &known.def.name;
+                        let to = self.set.source.router.route(&name.schema, &name.table);
+                        to.is_ok_and(|(schema, table)| {
+                            schema == target.schema && table == target.table
+                        })
                     })
-                })
             }))
     }
 
@@ -553,7 +584,10 @@ pub(super) struct Outcome {
     /// The transaction that it stands in goes on: rows follow.
     pub goes_on: bool,
     /// It was a DDL that was done here: what to store when the transaction's end is known.
-    #[expect(clippy::type_complexity, reason = "a name for a pair that two functions share")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "a name for a pair that two functions share"
+    )]
     pub done: Option<(Pending, Vec<(TableName, Option<Arc<TableDef>>)>)>,
 }
 

@@ -103,7 +103,8 @@ impl Dispatcher {
             }
             if self.last.len() > self.remember {
                 let shared = &self.shared;
-                self.last.retain(|_, (of, number)| *number > shared.done(*of));
+                self.last
+                    .retain(|_, (of, number)| *number > shared.done(*of));
             }
         }
         self.queue(worker, Message::Change(self.change, Box::new(change)))
@@ -132,7 +133,11 @@ impl Dispatcher {
             owners.into_iter().filter(|(_, of)| *of != worker).collect();
         if !others.is_empty() {
             self.shared
-                .wait(|shared| others.iter().all(|(number, of)| shared.done(*of) >= *number))
+                .wait(|shared| {
+                    others
+                        .iter()
+                        .all(|(number, of)| shared.done(*of) >= *number)
+                })
                 .await?;
         }
         Ok(worker)
@@ -150,7 +155,10 @@ impl Dispatcher {
                 .max_by_key(|&worker| {
                     let room = self.queues.get(worker).map_or(0, mpsc::Sender::capacity);
                     // Of several with the same room the first one in turn.
-                    (room, std::cmp::Reverse((worker + count - from % count) % count))
+                    (
+                        room,
+                        std::cmp::Reverse((worker + count - from % count) % count),
+                    )
                 })
                 .unwrap_or(0);
         }

@@ -52,13 +52,7 @@ impl Applier<'_> {
         self.plain(event, format, at, end).await
     }
 
-    async fn plain(
-        &mut self,
-        event: &Event,
-        format: &Format,
-        at: Place,
-        end: Place,
-    ) -> Result<()> {
+    async fn plain(&mut self, event: &Event, format: &Format, at: Place, end: Place) -> Result<()> {
         match event.header.kind {
             Kind::FORMAT_DESCRIPTION => {
                 if let Some(version) = Version::parse(&format.server_version) {

@@ -246,7 +246,8 @@ impl Read for Blocks {
             }
         }
         let count = into.len().min(self.block.len());
-        self.block.copy_to_slice(into.get_mut(..count).unwrap_or_default());
+        self.block
+            .copy_to_slice(into.get_mut(..count).unwrap_or_default());
         Ok(count)
     }
 }

@@ -41,9 +41,8 @@ impl EventFilters {
     pub fn new(rules: &[EventFilterRule], case_sensitive: bool) -> Result<Self, String> {
         let mut compiled = Vec::new();
         for rule in rules {
-            let pattern = |text: &str| {
-                Pattern::new(text, case_sensitive).map_err(|error| error.to_string())
-            };
+            let pattern =
+                |text: &str| Pattern::new(text, case_sensitive).map_err(|error| error.to_string());
             compiled.push(Rule {
                 schema: pattern(&rule.schema_pattern)?,
                 table: if rule.table_pattern.is_empty() {
@@ -96,12 +95,7 @@ impl EventFilters {
         })
     }
 
-    fn judge(
-        &self,
-        schema: &str,
-        table: Option<&str>,
-        names: impl Fn(&Rule) -> bool,
-    ) -> Verdict {
+    fn judge(&self, schema: &str, table: Option<&str>, names: impl Fn(&Rule) -> bool) -> Verdict {
         let (mut stop, mut only, mut done) = (false, false, false);
         for rule in self.rules.iter().filter(|rule| rule.matches(schema, table)) {
             match rule.action {
@@ -150,14 +144,16 @@ mod tests {
     fn filters(rules: &[(&str, &str, &[&str], &[&str], Action)]) -> EventFilters {
         let rules: Vec<EventFilterRule> = rules
             .iter()
-            .map(|(schema, table, events, patterns, action)| EventFilterRule {
-                schema_pattern: (*schema).to_owned(),
-                table_pattern: (*table).to_owned(),
-                events: events.iter().map(|e| (*e).to_owned()).collect(),
-                sql_pattern: patterns.iter().map(|p| (*p).to_owned()).collect(),
-                action: *action,
-                ..EventFilterRule::default()
-            })
+            .map(
+                |(schema, table, events, patterns, action)| EventFilterRule {
+                    schema_pattern: (*schema).to_owned(),
+                    table_pattern: (*table).to_owned(),
+                    events: events.iter().map(|e| (*e).to_owned()).collect(),
+                    sql_pattern: patterns.iter().map(|p| (*p).to_owned()).collect(),
+                    action: *action,
+                    ..EventFilterRule::default()
+                },
+            )
             .collect();
         EventFilters::new(&rules, false).unwrap()
     }
@@ -176,15 +172,20 @@ mod tests {
         let f = filters(&[("shop", "log", &["insert"], &[], Action::Do)]);
         assert_eq!(f.rows(&log, Change::Insert), Verdict::Pass);
         assert_eq!(f.rows(&log, Change::Update), Verdict::Leave);
-        assert_eq!(f.rows(&TableName::new("shop", "t"), Change::Update), Verdict::Pass);
+        assert_eq!(
+            f.rows(&TableName::new("shop", "t"), Change::Update),
+            Verdict::Pass
+        );
     }
 
     #[test]
     fn statements_match_by_event_or_by_text() {
         let f = filters(&[("shop", "", &["drop column"], &["^truncate"], Action::Ignore)]);
-        let verdict =
-            |events: &[&str], text: &str| f.statement("shop", Some("t"), events, text);
-        assert_eq!(verdict(&["alter table", "drop column"], "x"), Verdict::Leave);
+        let verdict = |events: &[&str], text: &str| f.statement("shop", Some("t"), events, text);
+        assert_eq!(
+            verdict(&["alter table", "drop column"], "x"),
+            Verdict::Leave
+        );
         assert_eq!(verdict(&["alter table"], "ALTER …"), Verdict::Pass);
         assert_eq!(verdict(&["truncate table"], "TRUNCATE t"), Verdict::Leave);
     }

@@ -34,7 +34,12 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// A value is not of its column's type.
 ///
 /// `scratch` is only there to be used again.
-pub fn of_row(table: &Table, image: &[Value<'_>], scratch: &mut Vec<u8>, found: &mut Vec<u64>) -> Result<(), ValueError> {
+pub fn of_row(
+    table: &Table,
+    image: &[Value<'_>],
+    scratch: &mut Vec<u8>,
+    found: &mut Vec<u64>,
+) -> Result<(), ValueError> {
     'keys: for unique in &table.unique {
         scratch.clear();
         scratch.extend_from_slice(&table.id.to_le_bytes());

@@ -136,12 +136,8 @@ async fn with_lease(
     let workers = usize::try_from(source.sync.worker_count).unwrap_or(16);
     let workers = job.args.workers.unwrap_or(workers).clamp(1, 256);
     let endpoint = tideway_job::endpoint::endpoint(&job.task.target, "target".to_owned());
-    let server = Server::connect(
-        &endpoint,
-        tideway_mysql::connect::Role::Target,
-        workers + 2,
-    )
-    .await?;
+    let server =
+        Server::connect(&endpoint, tideway_mysql::connect::Role::Target, workers + 2).await?;
     let result = Box::pin(with_target(
         job, args, source, progress, lease, &server, workers,
     ))
@@ -150,7 +146,10 @@ async fn with_lease(
     result
 }
 
-#[expect(clippy::too_many_arguments, reason = "what the caller opened, handed on once")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what the caller opened, handed on once"
+)]
 async fn with_target(
     job: &Job,
     args: &Args,
@@ -202,10 +201,12 @@ async fn with_target(
         source.sync.batch,
         !source.sync.disable_detect,
     );
-    let filters = EventFilters::new(&source.event_filters, job.task.case_sensitive)
-        .map_err(|what| Error::Mismatch {
-            source_id: source.id.clone(),
-            what,
+    let filters =
+        EventFilters::new(&source.event_filters, job.task.case_sensitive).map_err(|what| {
+            Error::Mismatch {
+                source_id: source.id.clone(),
+                what,
+            }
         })?;
     let setting = Setting {
         job,
@@ -467,7 +468,9 @@ fn spawn_workers(
     fences: impl Iterator<Item = Fence>,
 ) -> Spawned {
     let batch = usize::try_from(source.sync.batch).unwrap_or(100).max(1);
-    let queue = usize::try_from(source.sync.queue_size).unwrap_or(1024).max(1);
+    let queue = usize::try_from(source.sync.queue_size)
+        .unwrap_or(1024)
+        .max(1);
     let mut spawned = (Vec::new(), Vec::new());
     for (index, fence) in fences.enumerate() {
         let (sender, receiver) = mpsc::channel(queue);
@@ -488,7 +491,12 @@ fn spawn_workers(
         spawned.0.push(sender);
         spawned.1.push(tokio::spawn(worker.run(receiver)));
     }
-    tracing::debug!(source = source.id, task = job.task.name, "{} workers", spawned.1.len());
+    tracing::debug!(
+        source = source.id,
+        task = job.task.name,
+        "{} workers",
+        spawned.1.len()
+    );
     spawned
 }
 
@@ -501,4 +509,3 @@ pub(crate) fn flavor_of(name: &str) -> Flavor {
         _ => Flavor::MySql,
     }
 }
-

@@ -32,7 +32,10 @@ impl Rates {
         self.readings.push_back((now, totals));
         while self.readings.len() > 2
             && (self.readings.len() > 100
-                || self.readings.get(1).is_some_and(|(at, _)| now - *at > RECENT))
+                || self
+                    .readings
+                    .get(1)
+                    .is_some_and(|(at, _)| now - *at > RECENT))
         {
             self.readings.pop_front();
         }
@@ -48,7 +51,10 @@ impl Rates {
     /// A second, since this began.
     #[must_use]
     pub fn total(&self, now: u64, of: impl Fn(&Totals) -> u64) -> u64 {
-        rate(now.saturating_sub(of(&self.begun.1)), self.begun.0.elapsed())
+        rate(
+            now.saturating_sub(of(&self.begun.1)),
+            self.begun.0.elapsed(),
+        )
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use mysql_async::Conn;
 use tideway_mysql::binlog::frame::Format;
+use tideway_mysql::binlog::metadata::Metadata;
 use tideway_mysql::binlog::rows::{self, Row, RowsEvent};
 use tideway_mysql::binlog::table_map::TableMap;
 use tideway_mysql::binlog::value::Value;
-use tideway_mysql::binlog::metadata::Metadata;
 use tideway_mysql::binlog::{Event, Kind, compressed, definition, json_diff};
 use tideway_mysql::row::ValueError;
 use tideway_mysql::schema::{self, ColumnDef, TableDef, TableName};
@@ -26,7 +26,11 @@ impl Applier<'_> {
 
     /// Applies a table map or rows. Rows of an XA transaction wait for its commit.
     pub(super) async fn rows_event(&mut self, event: &Event, format: &Format) -> Result<()> {
-        if self.transaction.as_ref().is_some_and(|t| t.xa.is_some() || t.dumped) {
+        if self
+            .transaction
+            .as_ref()
+            .is_some_and(|t| t.xa.is_some() || t.dumped)
+        {
             return Ok(());
         }
         if event.header.kind == Kind::TABLE_MAP {
@@ -350,9 +354,12 @@ impl<'a> Part<'a> {
     fn value(&self, documents: &'a [Vec<u8>]) -> Value<'a> {
         match self {
             Self::As(value) => *value,
-            Self::Made(number) => {
-                Value::Json(documents.get(*number).map(Vec::as_slice).unwrap_or_default())
-            }
+            Self::Made(number) => Value::Json(
+                documents
+                    .get(*number)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default(),
+            ),
         }
     }
 }
@@ -378,12 +385,11 @@ fn rebuild<'a>(
                         column: column.to_owned(),
                     });
                 };
-                let document = json_diff::apply(before, diff).map_err(|what| {
-                    ValueError::Damaged {
+                let document =
+                    json_diff::apply(before, diff).map_err(|what| ValueError::Damaged {
                         column: column.to_owned(),
                         what,
-                    }
-                })?;
+                    })?;
                 documents.push(document);
                 Part::Made(documents.len() - 1)
             }

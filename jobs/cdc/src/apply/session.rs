@@ -36,7 +36,12 @@ const MODES: &[(u64, &str)] = &[
 pub fn for_statement(query: &Query<'_>, source: Flavor, target: Flavor) -> Vec<String> {
     let bits = query.status.sql_mode.unwrap_or(0);
     let mut modes = vec!["NO_AUTO_VALUE_ON_ZERO", "ALLOW_INVALID_DATES"];
-    modes.extend(MODES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name));
+    modes.extend(
+        MODES
+            .iter()
+            .filter(|(bit, _)| bits & bit != 0)
+            .map(|(_, name)| *name),
+    );
     let mut set = vec![
         format!("SET SESSION sql_mode = '{}'", modes.join(",")),
         "SET SESSION foreign_key_checks = 0".to_owned(),
@@ -45,7 +50,10 @@ pub fn for_statement(query: &Query<'_>, source: Flavor, target: Flavor) -> Vec<S
         && let Some((_, name)) = query.status.server_collation.and_then(collation)
         && (source == target || !name.contains("uca1400"))
     {
-        set.push(format!("SET SESSION collation_server = {}", sql::quoted(&name)));
+        set.push(format!(
+            "SET SESSION collation_server = {}",
+            sql::quoted(&name)
+        ));
     }
     if let Some((_, name)) = query.status.utf8mb4_collation.and_then(collation)
         && matches!(target, Flavor::MySql | Flavor::Aurora | Flavor::TiDb)

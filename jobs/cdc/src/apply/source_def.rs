@@ -50,12 +50,17 @@ impl Applier<'_> {
             ));
         };
         let Some(position) = position else {
-            return Err(self.ddl_error(statement, format!("{what}, and the source writes no binlog")));
+            return Err(self.ddl_error(
+                statement,
+                format!("{what}, and the source writes no binlog"),
+            ));
         };
         let mark = Mark::new(&uuid, position);
-        let here = self.transaction.as_ref().map_or(self.saved.place, |t| t.begin);
-        let Some((marker, _)) =
-            read_marker(&job.staging, &self.set.keys, here.segment).await?
+        let here = self
+            .transaction
+            .as_ref()
+            .map_or(self.saved.place, |t| t.begin);
+        let Some((marker, _)) = read_marker(&job.staging, &self.set.keys, here.segment).await?
         else {
             return Err(Error::Stopped);
         };

@@ -291,11 +291,20 @@ fn if_not_exists(sql: &str) -> String {
     sql.to_owned()
 }
 
-/// Takes `START TRANSACTION` from the end of a `CREATE TABLE`: it is how MySQL writes a `CREATE TABLE …
-/// SELECT`, and would open a transaction here.
+/// Takes `START TRANSACTION` from a `CREATE TABLE`: it is how MySQL writes a `CREATE TABLE … SELECT`, and
+/// would open a transaction here.
 fn without_start_transaction(sql: String) -> String {
+    // MySQL's own text: the columns end on a line of their own, options follow. Line ends in comments
+    // are escaped there.
+    const OWN: &str = "\n) START TRANSACTION ";
     let trimmed = sql.trim_end();
-    let Some(head) = cut_word(trimmed, "transaction").and_then(|head| cut_word(head, "start")) else {
+    if let Some(at) = trimmed.rfind(OWN)
+        && let (Some(head), Some(options)) = (trimmed.get(..at), trimmed.get(at + OWN.len()..))
+    {
+        return format!("{head}\n) {options}");
+    }
+    let Some(head) = cut_word(trimmed, "transaction").and_then(|head| cut_word(head, "start"))
+    else {
         return sql;
     };
     head.to_owned()
@@ -314,10 +323,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn start_transaction_is_cut_from_the_end_only() {
+    fn start_transaction_is_cut_behind_the_columns_only() {
         assert_eq!(
             without_start_transaction("CREATE TABLE t (a int) START TRANSACTION".into()),
             "CREATE TABLE t (a int)"
+        );
+        assert_eq!(
+            without_start_transaction(
+                "CREATE TABLE `t` (\n  `a` int\n) START TRANSACTION DEFAULT CHARSET=utf8mb4".into()
+            ),
+            "CREATE TABLE `t` (\n  `a` int\n) DEFAULT CHARSET=utf8mb4"
         );
         let other = "CREATE TABLE t (a int) COMMENT 'START TRANSACTION'";
         assert_eq!(without_start_transaction(other.into()), other);

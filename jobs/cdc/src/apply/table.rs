@@ -123,10 +123,7 @@ impl Table {
             && at_target_unique
                 .iter()
                 .all(|k| names(k) == names_of(&columns, &key));
-        let written: BTreeSet<String> = columns
-            .iter()
-            .map(|c| c.def.name.to_lowercase())
-            .collect();
+        let written: BTreeSet<String> = columns.iter().map(|c| c.def.name.to_lowercase()).collect();
         let extra_columns = at_target
             .stored_columns()
             .any(|c| !written.contains(&c.name.to_lowercase()));

@@ -59,7 +59,9 @@ impl Until {
         }
         if let Some((file, offset)) = text.rsplit_once(':')
             && let Ok(pos) = offset.parse()
-            && file.rsplit_once('.').is_some_and(|(_, n)| n.parse::<u64>().is_ok())
+            && file
+                .rsplit_once('.')
+                .is_some_and(|(_, n)| n.parse::<u64>().is_ok())
         {
             return Some(Self::Position(BinlogPosition {
                 file: file.to_owned(),
@@ -102,7 +104,10 @@ mod tests {
             Some(Until::Gtids(_))
         ));
         assert!(matches!(Until::parse("0-1-7"), Some(Until::Gtids(_))));
-        assert!(matches!(Until::parse("2026-01-31T12:00:00Z"), Some(Until::Time(_))));
+        assert!(matches!(
+            Until::parse("2026-01-31T12:00:00Z"),
+            Some(Until::Time(_))
+        ));
         assert_eq!(Until::parse("tomorrow"), None);
     }
 }

@@ -19,6 +19,7 @@ use tideway_mysql::connect::Server;
 use tideway_mysql::fence::Fence;
 use tideway_mysql::retry::{RetryPolicy, Retryable};
 use tideway_mysql::schema::TableName;
+use tideway_mysql::session::TARGET_SQL_MODE;
 use tokio::sync::mpsc;
 
 use super::batch::{Statement, Style, statements};
@@ -30,6 +31,9 @@ use super::shared::Shared;
 
 /// Bytes of changes in a transaction, at most; one change may be larger.
 const TRANSACTION: usize = 8 << 20;
+
+/// `sql_mode` in which an invalid member of ENUM is stored as it is.
+const LENIENT: &str = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES";
 
 /// A worker.
 pub struct Worker {
@@ -55,6 +59,7 @@ pub struct Worker {
 struct Session {
     conn: Conn,
     foreign_keys: bool,
+    lenient: bool,
 }
 
 impl Worker {
@@ -145,6 +150,7 @@ impl Worker {
                 session.insert(Session {
                     conn,
                     foreign_keys: false,
+                    lenient: false,
                 })
             }
         };
@@ -181,6 +187,16 @@ impl Worker {
             );
             self.query(conn, "set foreign_key_checks", &set).await?;
             session.foreign_keys = statement.foreign_keys;
+        }
+        if session.lenient != statement.lenient {
+            let mode = if statement.lenient {
+                LENIENT
+            } else {
+                TARGET_SQL_MODE
+            };
+            let set = format!("SET SESSION sql_mode = '{mode}'");
+            self.query(conn, "set sql_mode", &set).await?;
+            session.lenient = statement.lenient;
         }
         let table = || -> TableName {
             let of = changes.iter().find(|c| c.table.id == statement.table);
@@ -245,8 +261,7 @@ impl Worker {
 
 /// Whether the rows were found and had the new values already: `Rows matched: 1  Changed: 0`.
 fn unchanged(conn: &Conn, rows: u64) -> bool {
-    conn.info()
-        .contains(&format!("Rows matched: {rows} "))
+    conn.info().contains(&format!("Rows matched: {rows} "))
 }
 
 /// The beginning of a statement, for a message.
@@ -257,4 +272,3 @@ fn shortened(sql: &[u8]) -> String {
         None => text.into_owned(),
     }
 }
-

@@ -21,8 +21,8 @@ use tideway_mysql::gtid::GtidSet;
 use tideway_mysql::info::Flavor;
 
 use super::error::{Error, Result};
+use super::place::Place;
 use super::stream::{self, By};
-use super::track::Place;
 
 /// How long the server may take to send the first event.
 const FIRST_EVENT: Duration = Duration::from_secs(30);

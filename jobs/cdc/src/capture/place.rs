@@ -1,11 +1,62 @@
-//! Places in a binlog that a person gives: `--from` and `--until`.
+//! Places in a binlog: where a capture is, and those that a person gives by `--from` and `--until`.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use tideway_mysql::gtid::GtidSet;
+use tideway_mysql::gtid::{GtidError, GtidSet};
 use tideway_mysql::position::BinlogPosition;
 
 use super::error::{Error, Result};
-use super::track::Place;
+
+/// A place in the binlog, with the transactions before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The log file; empty while only GTIDs are known.
+    pub file: String,
+    /// The offset in it.
+    pub pos: u64,
+    /// The transactions before it; `None` when they are not known.
+    pub gtids: Option<GtidSet>,
+}
+
+impl Place {
+    /// From what a document holds.
+    ///
+    /// # Errors
+    /// When the GTID set is none.
+    pub fn read(position: &BinlogPosition) -> Result<Self, GtidError> {
+        Ok(Self {
+            file: position.file.clone(),
+            pos: position.pos,
+            gtids: match &position.gtid_set {
+                Some(text) => Some(GtidSet::parse(text)?),
+                None => None,
+            },
+        })
+    }
+
+    /// Whether it lies at or behind this offset, on the same server. Where only GTIDs are known it
+    /// does not.
+    #[must_use]
+    pub fn reached(&self, file: &str, pos: u64) -> bool {
+        !self.file.is_empty() && at_or_behind((&self.file, self.pos), (file, pos))
+    }
+
+    /// For a document.
+    #[must_use]
+    pub fn position(&self) -> BinlogPosition {
+        BinlogPosition {
+            file: self.file.clone(),
+            pos: self.pos,
+            gtid_set: self.gtids.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Files compare by number, as [`BinlogPosition::reached`] has it; this one copies nothing, for it is
+/// asked at every event.
+pub(super) fn at_or_behind(place: (&str, u64), other: (&str, u64)) -> bool {
+    let number = |file: &str| -> Option<u64> { file.rsplit_once('.')?.1.parse().ok() };
+    (number(place.0), place) >= (number(other.0), other)
+}
 
 /// What `--from` and `--until` take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +136,19 @@ pub struct Goal {
 }
 
 impl Goal {
+    /// A place of the server of this UUID.
+    ///
+    /// # Errors
+    /// When its GTID set is none.
+    pub fn at(position: BinlogPosition, uuid: String) -> Result<Self> {
+        let place = Place::read(&position).map_err(Error::Gtid)?;
+        Ok(Self {
+            gtids: place.gtids.filter(|set| !set.is_empty()),
+            position: Some((position, uuid)),
+            time: None,
+        })
+    }
+
     /// Whether a capture that is at `place` of server `uuid`, and whose last event was of `time`, is
     /// there.
     #[must_use]

@@ -8,8 +8,9 @@ use tideway_staging::segment::{SegmentMarker, SegmentReader, read_marker};
 use tideway_staging::{Error as StagingError, Staging};
 
 use super::error::{Error, Result};
+use super::place::Place;
 use super::start::position;
-use super::track::{Open, Place, Tracker};
+use super::track::{Open, Tracker};
 
 /// The events of a segment, one by one. In memory: one block, one event.
 pub struct SegmentEvents {

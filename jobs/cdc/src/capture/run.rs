@@ -1,66 +1,53 @@
 //! Following one source.
 
-mod wanted;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use mysql_async::BinlogStream;
 use tideway_config::ResolvedSource;
 use tideway_job::{Job, JobError, Progress};
 use tideway_mysql::connect::Server;
 use tideway_mysql::info::Flavor;
 use tideway_staging::lease::Lease;
-use tokio::sync::watch;
 
 use super::admit::{Captured, admit};
 use super::error::{Error, Result};
-use super::lag::{self, Seen};
-use super::place::{Goal, Where};
+use super::place::{Goal, Place, Where};
 use super::segments::{Committed, Segments};
 use super::stream::{self, By};
-use super::track::{Place, Taken, Tracker};
-use super::{refused, replay, start};
+use super::track::Tracker;
+use super::{replay, start};
 use crate::options::Args;
 
-/// A position that moved without data is committed after this time, as an empty segment.
-const EMPTY: Duration = Duration::from_secs(8);
-/// A server that sends nothing for so long, not even heartbeats, is gone.
-const SILENCE: Duration = Duration::from_secs(30);
-/// How long the end of an open transaction is waited for when a stop was asked for.
-const STOPPING: Duration = Duration::from_secs(5);
 /// The first and the longest pause before a new connection.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How long connections that are given up may take to close.
+const CLOSING: Duration = Duration::from_secs(10);
 /// Without anything received for so long, another process may try.
 const GIVE_UP: Duration = Duration::from_secs(30 * 60);
-/// How often people are told how far it is.
-const TELL: Duration = Duration::from_secs(10);
-/// How often a goal that is a time is looked at.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// What capturing one source needs.
 pub struct Capture {
-    job: Arc<Job>,
-    args: Args,
-    config: ResolvedSource,
-    progress: Progress,
-    lease: Arc<Lease>,
-    segments: Segments,
-    tracker: Tracker,
-    goal: Goal,
-    /// Where it ends because it was told to finish.
-    last_goal: Option<Goal>,
+    pub(super) job: Arc<Job>,
+    pub(super) args: Args,
+    pub(super) config: ResolvedSource,
+    pub(super) progress: Progress,
+    pub(super) lease: Arc<Lease>,
+    pub(super) segments: Segments,
+    pub(super) tracker: Tracker,
+    pub(super) goal: Goal,
+    /// Where the source was when this run was asked to finish.
+    pub(super) finishing: Option<Goal>,
     /// UUID of the server that the place is of.
-    uuid: String,
+    pub(super) uuid: String,
     server_id: u32,
     limit: u32,
-    last_time: u64,
+    pub(super) last_time: u64,
     /// When the place moved with no segment open.
-    moved: Option<Instant>,
-    told: Instant,
+    pub(super) moved: Option<Instant>,
+    pub(super) told: Instant,
     /// When the heartbeat was told last.
-    synced: Option<Instant>,
+    pub(super) synced: Option<Instant>,
 }
 
 impl Capture {
@@ -135,7 +122,7 @@ impl Capture {
             lease,
             tracker: Tracker::new(place, open, limit),
             goal,
-            last_goal: None,
+            finishing: None,
             limit,
             last_time: 0,
             moved: None,
@@ -218,7 +205,9 @@ impl Capture {
         tracing::debug!(source = self.config.id, "streaming by {by:?}");
         let mut received = false;
         let ended = Box::pin(self.stream(&server, stream, &mut received)).await;
-        server.close().await;
+        // Not waited for: the pool waits for a connection that a question was dropped on, which may be
+        // for ever.
+        tokio::spawn(tokio::time::timeout(CLOSING, server.close()));
         (ended, received)
     }
 
@@ -293,224 +282,6 @@ impl Capture {
             By::Position
         })
     }
-
-    /// Receives until the goal, a stop, or an error.
-    async fn stream(
-        &mut self,
-        server: &Server,
-        mut stream: BinlogStream,
-        received: &mut bool,
-    ) -> Result<()> {
-        let (seen, _guard) = lag::watch(server, &self.config);
-        let lost = self.lease.lost();
-        let stop = self.job.stop.clone();
-        let mut stopping: Option<Instant> = None;
-        let mut heard = Instant::now();
-        let mut buffer = Vec::new();
-        loop {
-            self.heed(server, &mut heard).await?;
-            if self.is_there(&seen) {
-                self.commit_in_hand().await?;
-                return Ok(());
-            }
-            if stop.is_cancelled() {
-                let until = *stopping.get_or_insert_with(|| Instant::now() + STOPPING);
-                if !self.tracker.in_transaction() || Instant::now() >= until {
-                    self.commit_in_hand().await?;
-                    return Err(Error::Stopped);
-                }
-            }
-            if lost.is_cancelled() {
-                self.lease.check()?;
-            }
-            let mut next = stream.next_raw(&mut buffer).now_or_never();
-            if next.is_none() {
-                let wake = self.wake(heard, stopping);
-                let (finish, told) = (self.job.finish.clone(), self.last_goal.is_some());
-                let mut paused = self.job.control.paused();
-                next = tokio::select! {
-                    next = stream.next_raw(&mut buffer) => Some(next),
-                    () = tokio::time::sleep_until(wake.into()) => None,
-                    () = stop.cancelled(), if stopping.is_none() => None,
-                    () = lost.cancelled() => None,
-                    () = finish.cancelled(), if !told => None,
-                    _ = paused.wait_for(|paused| *paused), if !finish.is_cancelled() && !self.tracker.in_transaction() => None,
-                };
-            }
-            match next {
-                Some(Ok(true)) => {
-                    heard = Instant::now();
-                    *received = true;
-                    let bytes = std::mem::take(&mut buffer);
-                    let taken = self.tracker.take(bytes)?;
-                    self.handle(&taken).await?;
-                    buffer = reused(taken.event.bytes);
-                }
-                Some(Ok(false)) => return Err(self.ended(server)),
-                Some(Err(error)) => {
-                    let place = self.tracker.place.position();
-                    return Err(refused::meaning(server, &self.config, &place, error).await);
-                }
-                None if heard.elapsed() >= SILENCE => {
-                    return Err(Error::Mysql(tideway_mysql::Error::Timeout {
-                        at: server.endpoint().label(),
-                        what: "read the binlog".to_owned(),
-                        limit: SILENCE,
-                    }));
-                }
-                None => {}
-            }
-            self.commit_if_due().await?;
-            self.tell(&seen);
-            self.sync(&seen);
-        }
-    }
-
-    async fn handle(&mut self, taken: &Taken) -> Result<()> {
-        if taken.keep {
-            self.segments.add(&self.tracker, taken).await?;
-            self.last_time = self.last_time.max(taken.event.header.timestamp.into());
-            self.progress.add_rows(1);
-            self.progress.add_bytes(taken.event.bytes.len() as u64);
-        }
-        if taken.file_ended && self.segments.opened().is_some() {
-            self.commit().await?;
-        }
-        Ok(())
-    }
-
-    /// Commits what is large or old enough.
-    async fn commit_if_due(&mut self) -> Result<()> {
-        let Some(opened) = self.segments.opened() else {
-            if !self.is_behind_committed() {
-                self.moved = None;
-            } else if self.moved.get_or_insert_with(Instant::now).elapsed() >= EMPTY {
-                self.commit().await?;
-            }
-            return Ok(());
-        };
-        self.moved = None;
-        let size = self.args.segment_size.as_u64();
-        let bytes = self.segments.bytes();
-        let due = if self.tracker.in_transaction() {
-            // Its end may be near.
-            bytes >= size + size / 4
-        } else {
-            bytes >= size || opened.elapsed() >= self.args.segment_interval
-        };
-        if due {
-            self.commit().await?;
-        }
-        Ok(())
-    }
-
-    async fn commit(&mut self) -> Result<()> {
-        // Not a guard, but it saves the other one from finding our segment where its own belongs.
-        self.lease.check()?;
-        self.segments.commit(&self.tracker, &self.uuid).await?;
-        self.moved = None;
-        self.progress.unit_done();
-        Ok(())
-    }
-
-    /// Commits all that was received.
-    async fn commit_in_hand(&mut self) -> Result<()> {
-        if self.segments.opened().is_some() || self.is_behind_committed() {
-            self.commit().await?;
-        }
-        Ok(())
-    }
-
-    /// Whether the place lies behind the end of the chain.
-    fn is_behind_committed(&self) -> bool {
-        let (place, to) = (&self.tracker.place, &self.segments.committed().to);
-        place.pos != to.pos || place.file != to.file
-    }
-
-    fn is_there(&self, seen: &watch::Receiver<Option<Seen>>) -> bool {
-        if self.tracker.in_transaction() {
-            return false;
-        }
-        let place = &self.tracker.place;
-        let reached = |goal: &Goal| goal.reached(place, &self.uuid, self.last_time);
-        if reached(&self.goal) || self.last_goal.as_ref().is_some_and(reached) {
-            return true;
-        }
-        // Nothing more comes that is older.
-        let Some(time) = self.goal.time else {
-            return false;
-        };
-        let seen = seen.borrow();
-        seen.as_ref().is_some_and(|seen| {
-            seen.time > time && place.reached(&seen.position.file, seen.position.pos)
-        })
-    }
-
-    /// When something is to be done though nothing comes.
-    fn wake(&self, heard: Instant, stopping: Option<Instant>) -> Instant {
-        let mut wake = (heard + SILENCE).min(self.told + TELL);
-        wake = wake.min(
-            self.synced
-                .map_or_else(Instant::now, |at| at + wanted::SYNC),
-        );
-        if let (Some(opened), false) = (self.segments.opened(), self.tracker.in_transaction()) {
-            wake = wake.min(opened + self.args.segment_interval);
-        }
-        if let Some(moved) = self.moved {
-            wake = wake.min(moved + EMPTY);
-        }
-        if let Some(until) = stopping {
-            wake = wake.min(until);
-        }
-        if self.goal.time.is_some() {
-            wake = wake.min(Instant::now() + LOOK);
-        }
-        wake
-    }
-
-    fn tell(&mut self, seen: &watch::Receiver<Option<Seen>>) {
-        if self.told.elapsed() < TELL {
-            return;
-        }
-        self.told = Instant::now();
-        let place = &self.tracker.place;
-        let behind = match seen.borrow().as_ref() {
-            Some(seen) if place.reached(&seen.position.file, seen.position.pos) => {
-                "all that the server has".to_owned()
-            }
-            Some(seen) if place.file == seen.position.file => format!(
-                "{} behind the server",
-                bytesize::ByteSize::b(seen.position.pos.saturating_sub(place.pos))
-            ),
-            Some(seen) => format!("the server is at {}", seen.position),
-            None => "where the server is is not known yet".to_owned(),
-        };
-        let to = &self.segments.committed().to;
-        self.progress.message(format!(
-            "captured up to ({}, {}), {behind}",
-            to.file, to.pos
-        ));
-    }
-
-    fn ended(&self, server: &Server) -> Error {
-        Error::Mysql(tideway_mysql::Error::Unreachable {
-            at: server.endpoint().label(),
-            source: std::io::Error::new(
-                std::io::ErrorKind::UnexpectedEof,
-                "the server ended the stream",
-            ),
-        })
-    }
-}
-
-/// The room of an event for the next one, unless it is large.
-fn reused(mut bytes: Vec<u8>) -> Vec<u8> {
-    const LARGE: usize = 1 << 20;
-    if bytes.capacity() > LARGE {
-        return Vec::new();
-    }
-    bytes.clear();
-    bytes
 }
 
 /// Connects to the source: one connection for the stream, made apart, and the pool's for questions.
@@ -538,17 +309,6 @@ pub async fn connect(job: &Job, config: &ResolvedSource) -> Result<Server> {
         })
 }
 
-/// The goal of all that the server has now.
-async fn now(config: &ResolvedSource, server: &Server) -> Result<Goal> {
-    let now = start::own(server, config).await?;
-    let place = Place::read(&now).map_err(Error::Gtid)?;
-    Ok(Goal {
-        gtids: place.gtids.filter(|set| !set.is_empty()),
-        position: Some((now, server.info().uuid.clone())),
-        time: None,
-    })
-}
-
 /// Where this run ends.
 async fn goal(args: &Args, config: &ResolvedSource, server: &Server) -> Result<Goal> {
     let Some(text) = &args.until else {
@@ -556,7 +316,7 @@ async fn goal(args: &Args, config: &ResolvedSource, server: &Server) -> Result<G
     };
     let uuid = server.info().uuid.clone();
     Ok(match Where::parse("--until", text)? {
-        Where::Now => now(config, server).await?,
+        Where::Now => Goal::at(start::own(server, config).await?, uuid)?,
         Where::Position { file, pos } => {
             let place = Place {
                 file,

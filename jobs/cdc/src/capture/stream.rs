@@ -10,7 +10,8 @@ use tideway_mysql::gtid::GtidSet;
 use tideway_mysql::info::Flavor;
 
 use super::error::{Error, Result};
-use super::track::{From, Place};
+use super::place::Place;
+use super::track::From;
 
 /// How often the server shows that it lives when there is nothing to send.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -152,7 +153,7 @@ mod tests {
         let sids = sids(&GtidSet::parse(&text).unwrap()).unwrap();
         let found: Vec<(Option<&str>, usize)> = sids
             .iter()
-            .map(|sid| (sid.tag().map(AsRef::as_ref), sid.intervals().len()))
+            .map(|sid| (sid.tag().map(|tag| &**tag), sid.intervals().len()))
             .collect();
         assert_eq!(
             found,

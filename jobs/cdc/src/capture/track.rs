@@ -10,10 +10,10 @@ use tideway_mysql::binlog::gtid_event::{Begin, previous};
 use tideway_mysql::binlog::header::{FLAG_ARTIFICIAL, Kind};
 use tideway_mysql::binlog::query::Query;
 use tideway_mysql::binlog::transaction::Rotate;
-use tideway_mysql::gtid::{Gtid, GtidSet};
-use tideway_mysql::position::BinlogPosition;
+use tideway_mysql::gtid::Gtid;
 
 use super::error::{Error, Result};
+use super::place::{Place, at_or_behind};
 
 /// The flag of a row event behind which its statement has no further rows.
 const LAST_OF_STATEMENT: u8 = 1;
@@ -21,51 +21,6 @@ const LAST_OF_STATEMENT: u8 = 1;
 const TABLE_ID: usize = 6;
 /// The same in binlogs of the first 5.1.
 const OLD_TABLE_ID: usize = 4;
-
-/// A place in the binlog, with the transactions before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The log file; empty while only GTIDs are known.
-    pub file: String,
-    /// The offset in it.
-    pub pos: u64,
-    /// The transactions before it; `None` when they are not known.
-    pub gtids: Option<GtidSet>,
-}
-
-impl Place {
-    /// From what a document holds.
-    ///
-    /// # Errors
-    /// When the GTID set is none.
-    pub fn read(position: &BinlogPosition) -> Result<Self, tideway_mysql::gtid::GtidError> {
-        Ok(Self {
-            file: position.file.clone(),
-            pos: position.pos,
-            gtids: match &position.gtid_set {
-                Some(text) => Some(GtidSet::parse(text)?),
-                None => None,
-            },
-        })
-    }
-
-    /// Whether it lies at or behind this offset, on the same server. Where only GTIDs are known it
-    /// does not.
-    #[must_use]
-    pub fn reached(&self, file: &str, pos: u64) -> bool {
-        !self.file.is_empty() && at_or_behind((&self.file, self.pos), (file, pos))
-    }
-
-    /// For a document.
-    #[must_use]
-    pub fn position(&self) -> BinlogPosition {
-        BinlogPosition {
-            file: self.file.clone(),
-            pos: self.pos,
-            gtid_set: self.gtids.as_ref().map(ToString::to_string),
-        }
-    }
-}
 
 /// From where on events are taken, after a stream began.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -488,13 +443,6 @@ fn has_rows(kind: Kind) -> bool {
             | Kind::UPDATE_ROWS_COMPRESSED
             | Kind::DELETE_ROWS_COMPRESSED
     )
-}
-
-/// Files compare by number, as [`BinlogPosition::reached`] has it; this one copies nothing, for it is
-/// asked at every event.
-fn at_or_behind(place: (&str, u64), other: (&str, u64)) -> bool {
-    let number = |file: &str| -> Option<u64> { file.rsplit_once('.')?.1.parse().ok() };
-    (number(place.0), place) >= (number(other.0), other)
 }
 
 /// The first offset at or behind `from` whose lower 32 bits are these: a header holds no more, and a

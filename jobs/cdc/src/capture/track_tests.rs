@@ -1,6 +1,7 @@
 //! Streams of events made by hand: what a real server does seldom.
 
 use tideway_mysql::binlog::header::HEADER;
+use tideway_mysql::gtid::GtidSet;
 
 use super::*;
 

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,10 +13,14 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStreamRequest, Conn, OptsBuilder};
 use tideway_mysql::binlog::frame::{Frames, MAGIC};
 use tideway_mysql::binlog::header::{FLAG_ARTIFICIAL, HEADER, Header};
+use tideway_mysql::binlog::rows::{Row, RowsEvent, has_rows};
+use tideway_mysql::binlog::table_map::TableMap;
 use tideway_mysql::binlog::{Event, Kind};
 use tideway_mysql::position::BinlogPosition;
 use tideway_staging::Staging;
+use tideway_staging::control::{Scope, What, post};
 use tideway_staging::document::Start;
+use tideway_staging::heartbeat::Heartbeat;
 use tideway_staging::layout::{SourceKeys, TaskKeys};
 use tideway_staging::segment::{Chain, SegmentMarker, SegmentReader, read_marker, verify_segments};
 
@@ -345,6 +350,23 @@ impl Scenario {
         files
     }
 
+    /// Wants something of the captures of a run: what is wanted of a whole run its runner passes on.
+    pub async fn wish(&self, run: &str, what: What) {
+        let keys = TaskKeys::new(&self.name);
+        let mut scope = Scope::run(run);
+        scope.job = Some("capture".to_owned());
+        post(&self.staging().await, &keys, what, scope, "test")
+            .await
+            .unwrap();
+    }
+
+    /// What the heartbeat says that the capture is at.
+    pub async fn stage(&self) -> String {
+        let key = TaskKeys::new(&self.name).status("capture", &self.name, 0);
+        let beat: Option<Heartbeat> = self.staging().await.get_json(&key).await.unwrap();
+        beat.map(|beat| beat.stage).unwrap_or_default()
+    }
+
     pub async fn clean(self) {
         let mut conn = self.server.connect().await;
         conn.query_drop(format!("DROP DATABASE IF EXISTS `{}`", self.name))
@@ -366,6 +388,27 @@ pub fn events(bytes: &[u8]) -> Vec<Event> {
         found.push(event);
     }
     found
+}
+
+/// How many rows of tables in `schema` are in a segment, decoded with nothing but the segment.
+pub fn rows_of(bytes: &[u8], schema: &str) -> usize {
+    let mut frames = Frames::open(bytes, 1 << 30).unwrap();
+    let mut maps: HashMap<u64, TableMap> = HashMap::new();
+    let mut count = 0;
+    while let Some(event) = frames.next().unwrap() {
+        if event.header.kind == Kind::TABLE_MAP {
+            let map = TableMap::parse(&event, frames.format()).unwrap();
+            maps.insert(map.id, map);
+        } else if has_rows(event.header.kind) {
+            let mut rows = RowsEvent::parse(&event, frames.format()).unwrap();
+            let map = maps.get(&rows.table_id).expect("the map of the rows");
+            let mut row = Row::default();
+            while rows.next(map, &mut row).unwrap() {
+                count += usize::from(map.name.schema == schema);
+            }
+        }
+    }
+    count
 }
 
 /// Whether an event is one that the server wrote into its file, other than a format description.

@@ -101,6 +101,59 @@ fn every_flipped_byte_and_every_cut_is_noticed() {
     }
 }
 
+/// As a stream has it: flagged, or with a place.
+fn streamed(kind: Kind, flags: u16, next: u32, body: &[u8]) -> Vec<u8> {
+    let mut bytes = event(kind, flags, body);
+    let covered = bytes.len() - CHECKSUM;
+    bytes[13..17].copy_from_slice(&next.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..covered]);
+    bytes[covered..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn a_stream_is_checked_event_by_event() {
+    let rotate = streamed(
+        Kind::ROTATE,
+        FLAG_ARTIFICIAL,
+        0,
+        b"\x04\0\0\0\0\0\0\0b.000001",
+    );
+    let xid = streamed(Kind::XID, 0, 300, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    let mut checker = Checker::new(LIMIT);
+    assert!(matches!(
+        checker.check(xid.clone(), 4),
+        Err(Error::NoDescription { .. })
+    ));
+    // With a checksum that nobody announced, and without.
+    let event = checker.check(rotate.clone(), 4).unwrap();
+    assert_eq!(&event.body()[8..], b"b.000001");
+    let mut plain = rotate[..rotate.len() - CHECKSUM].to_vec();
+    let size = u32::try_from(plain.len()).unwrap();
+    plain[9..13].copy_from_slice(&size.to_le_bytes());
+    let event = checker.check(plain, 4).unwrap();
+    assert_eq!(&event.body()[8..], b"b.000001");
+
+    checker.check(description("9.7.4", 0, 1), 4).unwrap();
+    assert!(checker.format().checksums);
+    let event = checker.check(xid.clone(), 4).unwrap();
+    assert_eq!((event.bytes.clone(), event.header.next), (xid.clone(), 300));
+    for at in 0..xid.len() {
+        let mut damaged = xid.clone();
+        damaged[at] ^= 0x40;
+        assert!(checker.check(damaged, 4).is_err(), "flipped at {at}");
+        assert!(checker.check(xid[..at].to_vec(), 4).is_err(), "cut at {at}");
+    }
+    assert!(matches!(
+        Checker::new(20).check(xid, 4),
+        Err(Error::TooLarge { .. })
+    ));
+    // A copy is a right event, flagged, without a place.
+    let copy = checker.check(artificial_copy(&event), 4).unwrap();
+    assert_eq!((copy.header.next, copy.header.flags), (0, FLAG_ARTIFICIAL));
+    assert_eq!(copy.body(), event.body());
+}
+
 #[test]
 fn what_is_no_binlog_is_named() {
     assert!(matches!(read(b"PK\x03\x04"), Err(Error::NoBinlog { .. })));

@@ -238,8 +238,7 @@ mod tests {
         let name = text("varchar(9)", "utf8mb4_bin");
         let exact = Bound::new(&name, None, None);
         let coarse = Bound::new(&name, Some("utf8mb4_general_ci"), None);
-        let of =
-            |column: &Bound<'_>, text: &'static str| key(column, Value::Text(text.as_bytes()));
+        let of = |column: &Bound<'_>, text: &'static str| key(column, Value::Text(text.as_bytes()));
         assert_ne!(of(&exact, "a"), of(&exact, "A"));
         assert_eq!(of(&coarse, "a"), of(&coarse, "A"));
     }

@@ -19,7 +19,9 @@ mod read;
 
 pub use create_text::without_auto_increment;
 pub use list::{Kind, Listing, SYSTEM_SCHEMAS, is_system_schema, list, list_schemas};
-pub use read::{acts_on_others, read_table, show_create_database, show_create_table, show_create_view};
+pub use read::{
+    acts_on_others, read_table, show_create_database, show_create_table, show_create_view,
+};
 
 /// Name of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
