@@ -114,7 +114,10 @@ pub enum Error {
     },
     /// A segment of the binlog does not follow the one before it.
     #[error(
-        "staging {url}: {key}: segment {found} cannot follow here, where segment {expected} is expected: it names {names} as the marker before it, and that one is {previous}: {what}"
+        "staging {url}: {key}: segment {found} cannot follow here, where segment {expected} is \
+         expected: it names {} as the marker before it, and that one is {}: {what}",
+        hashes.names,
+        hashes.previous
     )]
     Chain {
         /// The store.
@@ -123,12 +126,10 @@ pub enum Error {
         key: String,
         /// Its number.
         found: u64,
-        /// The hash of the marker that it was written behind.
-        names: String,
         /// The number that comes next.
         expected: u64,
-        /// The hash of the marker that is there before it.
-        previous: String,
+        /// The two hashes that should be one.
+        hashes: Box<ChainHashes>,
         /// What that means, and the way out.
         what: String,
     },
@@ -326,6 +327,15 @@ fn meaning_of_io(error: &std::io::Error) -> Option<Meaning> {
         | ErrorKind::UnexpectedEof => Some(Meaning::Unreachable),
         _ => None,
     }
+}
+
+/// Hashes of markers that should be the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainHashes {
+    /// The hash of the marker that a segment was written behind.
+    pub names: String,
+    /// The hash of the marker that is there before it.
+    pub previous: String,
 }
 
 #[cfg(test)]

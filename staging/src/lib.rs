@@ -36,7 +36,7 @@ mod store;
 
 pub use bytes::Bytes;
 pub use commit::Create;
-pub use error::Error;
+pub use error::{ChainHashes, Error};
 pub use object_store::ObjectMeta;
 pub use object_store::path::Path;
 pub use probe::Probe;

@@ -299,7 +299,7 @@ async fn only_what_nobody_reads_is_removed(staging: &Staging) {
         .await
         .unwrap();
     assert_eq!(report.removed, [lost.key]);
-    assert_eq!(report.kept, [pending.key.clone()]);
+    assert_eq!(report.kept, std::slice::from_ref(&pending.key));
     let options = GcOptions {
         min_age: Duration::ZERO,
         ..GcOptions::default()

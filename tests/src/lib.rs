@@ -11,4 +11,5 @@ pub mod oracle;
 pub mod scenario;
 pub mod servers;
 pub mod tables;
+pub mod trap;
 pub mod workload;

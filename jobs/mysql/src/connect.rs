@@ -35,6 +35,9 @@ pub const METADATA_LIMIT: Duration = Duration::from_secs(120);
 /// How long a connection of the pool may take: all may be busy with a chunk, or one is being made.
 const POOL_LIMIT: Duration = Duration::from_secs(600);
 
+/// How long ending the sessions may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
 /// After this much silence the system asks whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -194,8 +197,12 @@ impl Server {
 
     /// Ends all sessions. Clones of this server cannot connect any more.
     pub async fn close(self) {
-        if let Err(error) = self.inner.pool.clone().disconnect().await {
-            tracing::debug!("{}: closing: {error}", self.inner.endpoint);
+        // The driver waits for ever for a connection whose query was dropped in the middle.
+        let closed = tokio::time::timeout(CLOSE_LIMIT, self.inner.pool.clone().disconnect()).await;
+        match closed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("{}: closing: {error}", self.inner.endpoint),
+            Err(_) => tracing::debug!("{}: not closed in time", self.inner.endpoint),
         }
     }
 }

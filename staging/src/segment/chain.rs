@@ -1,6 +1,7 @@
 //! Whether a marker follows the one before it.
 
 use super::marker::{SegmentMarker, start_hash};
+use crate::error::ChainHashes;
 use crate::layout::SourceKeys;
 use crate::{Error, Result, Staging};
 
@@ -76,9 +77,11 @@ impl Chain {
             url: staging.url().to_owned(),
             key: keys.segment_marker(marker.number).to_string(),
             found: marker.number,
-            names: marker.previous.clone(),
             expected: self.next,
-            previous: self.previous.clone(),
+            hashes: Box::new(ChainHashes {
+                names: marker.previous.clone(),
+                previous: self.previous.clone(),
+            }),
             what: format!("{what}. {}", super::WAY_OUT),
         })
     }

@@ -245,6 +245,21 @@ impl<'a> Applier<'a> {
         self.captured = serde_json::from_value(marker.to.clone()).ok();
         marker.server_uuid.clone_into(&mut self.server_uuid);
         let from: BinlogPosition = self.typed(&marker.from)?;
+        if !marker.continued
+            && let Some(cut) = self.transaction.take()
+            && cut.sent > 0
+        {
+            return Err(Error::Unsupported {
+                source_id: self.id().to_owned(),
+                at: Box::new(from),
+                what: format!(
+                    "the source wrote a part of a transaction (it begins in segment {}), was killed, and \
+                     rolled it back; {} rows of it were applied already. Compare the tables by \
+                     `tideway-validate` and repair them, or dump the source again",
+                    cut.begin.segment, cut.sent
+                ),
+            });
+        }
         if self.transaction.is_none() {
             let set = from.gtid_set.as_deref();
             if let Some(set) = set.and_then(|text| GtidSet::parse(text).ok()) {
@@ -282,8 +297,8 @@ impl<'a> Applier<'a> {
             if let Some(table) = self.catalog.unexplained() {
                 return Err(Error::Table {
                     source_id: self.id().to_owned(),
-                    at: to,
-                    table: table.clone(),
+                    at: Box::new(to),
+                    table: Box::new(table.clone()),
                     what:
                         "rows of it came while the dump ran, but it is not in the dump, and no DDL \
                            in the binlog made it. Dump the source again (`tideway cleanup` first)"

@@ -99,7 +99,9 @@ pub fn statements(changes: &[Change], style: Style) -> Vec<Statement> {
             levels.insert(*key, level);
         }
         let mut add = |kind: Kind, row: Vec<u8>| {
-            let group = groups.entry((level, kind, change.lenient, table.id)).or_default();
+            let group = groups
+                .entry((level, kind, change.lenient, table.id))
+                .or_default();
             group.table.get_or_insert_with(|| Arc::clone(table));
             group.rows.push(row);
         };
@@ -209,7 +211,7 @@ fn join(
             sql: sql.clone(),
             table: table.id,
             foreign_keys: table.ordered,
-                lenient,
+            lenient,
             must_touch: table.keyless().then_some(1),
         }));
         return;

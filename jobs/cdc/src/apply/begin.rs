@@ -77,9 +77,9 @@ impl Reader<'_> {
             .await?;
         let saved = checkpoint.read(conn).await?;
         let mut begin = if self.job.task.mode == TaskMode::Incremental {
-            self.from_start(&start).await?
+            self.at_start(&start)?
         } else {
-            self.from_dump(&start, saved.is_some(), conn).await?
+            self.after_dump(&start, saved.is_some(), conn).await?
         };
         let Some(saved) = saved else {
             if self.job.task.mode == TaskMode::Incremental {
@@ -120,7 +120,7 @@ impl Reader<'_> {
     }
 
     /// After a dump: what it read, as soon as it is loaded.
-    async fn from_dump(&self, start: &Start, applied: bool, conn: &mut Conn) -> Result<Begin> {
+    async fn after_dump(&self, start: &Start, applied: bool, conn: &mut Conn) -> Result<Begin> {
         let manifest = self
             .wait_for(
                 "the manifest of the dump, which `tideway-dump` writes last",
@@ -244,7 +244,7 @@ impl Reader<'_> {
     }
 
     /// Without a dump: from `start.json` on.
-    async fn from_start(&self, start: &Start) -> Result<Begin> {
+    fn at_start(&self, start: &Start) -> Result<Begin> {
         let text = serde_json::to_string(start).unwrap_or_default();
         Ok(Begin {
             saved: self.first(hex::encode(Sha256::digest(text.as_bytes())), start)?,

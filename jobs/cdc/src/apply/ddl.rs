@@ -402,7 +402,7 @@ impl Applier<'_> {
         match result {
             Ok(()) => Ok(()),
             Err(error) if error.retryable() => Err(error.into()),
-            Err(error) if self.is_there(&error, step).await? => {
+            Err(error) if self.is_there(&error, step) => {
                 tracing::info!(
                     source = self.id(),
                     "another source made it already: {}",
@@ -421,10 +421,10 @@ impl Applier<'_> {
     }
 
     /// Whether a table that is to be made is there already because another source table goes there too.
-    async fn is_there(&self, error: &ServerError, step: &Step) -> Result<bool> {
+    fn is_there(&self, error: &ServerError, step: &Step) -> bool {
         let exists = error.code() == Some(1050);
         let own = &self.set.source.id;
-        Ok(exists
+        exists
             && step.touched.iter().any(|target| {
                 self.set
                     .job
@@ -439,7 +439,7 @@ impl Applier<'_> {
                             schema == target.schema && table == target.table
                         })
                     })
-            }))
+            })
     }
 
     /// Hashes of the definitions of a step's tables at the target.
@@ -572,7 +572,7 @@ impl Applier<'_> {
         Error::Ddl {
             source_id: self.id().to_owned(),
             task: self.set.job.task.name.clone(),
-            at: self.position.clone(),
+            at: Box::new(self.position.clone()),
             statement: statement.text.clone(),
             what,
         }

@@ -38,7 +38,7 @@ pub enum Error {
         /// The source.
         source_id: String,
         /// Where.
-        at: BinlogPosition,
+        at: Box<BinlogPosition>,
         /// What, with the way out.
         what: String,
     },
@@ -48,9 +48,9 @@ pub enum Error {
         /// The source.
         source_id: String,
         /// Where.
-        at: BinlogPosition,
+        at: Box<BinlogPosition>,
         /// The table.
-        table: TableName,
+        table: Box<TableName>,
         /// What, with the way out.
         what: String,
     },
@@ -68,7 +68,7 @@ pub enum Error {
         /// The task.
         task: String,
         /// Where.
-        at: BinlogPosition,
+        at: Box<BinlogPosition>,
         /// The statement, as the source wrote it.
         statement: String,
         /// What is wrong.
@@ -135,9 +135,12 @@ impl From<Error> for JobError {
             Error::Stopped => Self::Stopped,
             Error::Server(error) => error.into(),
             Error::Staging(error) => error.into(),
-            Error::Mismatch { .. } | Error::Unsupported { .. } | Error::Route(_) => {
-                Self::config(error)
-            }
+            // Run again as it is, it comes to the same.
+            Error::Mismatch { .. }
+            | Error::Unsupported { .. }
+            | Error::Table { .. }
+            | Error::Ddl { .. }
+            | Error::Route(_) => Self::config(error),
             error => Self::Failed(error.into()),
         }
     }

@@ -278,7 +278,7 @@ impl Applier<'_> {
     pub(super) fn unsupported(&self, what: String) -> Error {
         Error::Unsupported {
             source_id: self.id().to_owned(),
-            at: self.position.clone(),
+            at: Box::new(self.position.clone()),
             what,
         }
     }

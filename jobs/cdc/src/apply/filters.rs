@@ -141,7 +141,9 @@ impl Rule {
 mod tests {
     use super::*;
 
-    fn filters(rules: &[(&str, &str, &[&str], &[&str], Action)]) -> EventFilters {
+    type Given<'a> = (&'a str, &'a str, &'a [&'a str], &'a [&'a str], Action);
+
+    fn filters(rules: &[Given<'_>]) -> EventFilters {
         let rules: Vec<EventFilterRule> = rules
             .iter()
             .map(

@@ -104,7 +104,11 @@ mod tests {
         Spot {
             server_uuid: UUID.to_owned(),
             begin: Some(at("b.000002", pos, None)),
-            gtid: gtid.map(|n| GtidSet::parse(&format!("{UUID}:{n}")).unwrap()),
+            gtid: gtid.map(|number| Gtid::MySql {
+                uuid: UUID.to_owned(),
+                tag: String::new(),
+                number,
+            }),
         }
     }
 

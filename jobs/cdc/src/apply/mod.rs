@@ -22,6 +22,7 @@ pub mod error;
 mod events;
 pub mod feed;
 pub mod filters;
+mod incremental;
 pub mod keys;
 pub mod marks;
 pub mod place;
@@ -42,7 +43,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use mysql_async::Conn;
-use tideway_config::ResolvedSource;
+use tideway_config::{ResolvedSource, TaskMode};
 use tideway_job::{Job, JobError, Progress};
 use tideway_mysql::connect::Server;
 use tideway_mysql::fence::{Fence, OwnerTable};
@@ -146,10 +147,6 @@ async fn with_lease(
     result
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "what the caller opened, handed on once"
-)]
 async fn with_target(
     job: &Job,
     args: &Args,
@@ -186,8 +183,18 @@ async fn with_target(
         .await?
         .ok_or(Error::Stopped)?;
     let flavor = flavor_of(&start.flavor);
-    let chain = first_chain(job, &keys, &mut begin, &checkpoint, &fence, &mut conn).await?;
     let event_limit = u32::try_from((job.memory.total() / 2).max(EVENT)).unwrap_or(u32::MAX);
+    if begin.fresh && job.task.mode == TaskMode::Incremental {
+        let chain = Chain::start(&job.staging, &keys).await?;
+        let place = begin.saved.place;
+        let mut feed = Feed::start(&source.id, &job.staging, &keys, chain, place, event_limit);
+        let info = server.info();
+        tokio::select! {
+            () = job.stop.cancelled() => return Err(Error::Stopped),
+            taken = incremental::take_back(source, flavor, &mut begin, &mut feed, &mut conn, info) => taken?,
+        }
+    }
+    let chain = first_chain(job, &keys, &mut begin, &checkpoint, &fence, &mut conn).await?;
     mark_old_rows(job, source, &keys, flavor, &mut begin, event_limit).await?;
     let keyless = checkpoint.keyless(&mut conn).await?;
     let until = Until::of(args.until.as_deref(), &job.staging, &keys, &source.id).await?;
@@ -436,17 +443,23 @@ async fn mark_old_rows(
     let chain = Chain::after(place.segment - 1, begin.saved.state.previous.clone());
     let mut feed = Feed::start(&source.id, &job.staging, keys, chain, place, event_limit);
     let catalog = &begin.catalog;
-    let found = tokio::select! {
+    let mut last = Vec::new();
+    tokio::select! {
         () = job.stop.cancelled() => return Err(Error::Stopped),
-        found = scan::last_ddl(
+        scanned = scan::ddl(
             source,
             flavor,
             &mut feed,
             |marker| passed(marker, &marker.to),
-            |table, spot| catalog.has_ddl(table, spot),
-        ) => found?,
-    };
-    for (table, place) in found {
+            false,
+            |found| {
+                let has = found.tables.into_iter();
+                let has = has.filter(|table| catalog.has_ddl(table, &found.spot));
+                last.extend(has.map(|table| (table, found.place)));
+            },
+        ) => scanned?,
+    }
+    for (table, place) in last {
         if let Some(known) = begin.catalog.get_mut(&table) {
             known.ignore = Some(place);
         }

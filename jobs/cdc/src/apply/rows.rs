@@ -163,8 +163,8 @@ impl Applier<'_> {
     pub(super) fn table_error(&self, table: &TableName, what: String) -> Error {
         Error::Table {
             source_id: self.id().to_owned(),
-            at: self.position.clone(),
-            table: table.clone(),
+            at: Box::new(self.position.clone()),
+            table: Box::new(table.clone()),
             what,
         }
     }

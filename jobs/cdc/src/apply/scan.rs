@@ -5,13 +5,11 @@
 //! begins, what was captured up to the dump's last mark is read once for its DDL. That is as much as was
 //! written while the dump read definitions.
 
-use std::collections::BTreeMap;
-
 use tideway_config::ResolvedSource;
 use tideway_mysql::binlog::gtid_event::Begin as BeginEvent;
 use tideway_mysql::binlog::query::Query;
 use tideway_mysql::binlog::{Kind, frame::Format};
-use tideway_mysql::ddl::{Context, SqlMode, Statement};
+use tideway_mysql::ddl::{self, Context, SqlMode, Statement};
 use tideway_mysql::gtid::Gtid;
 use tideway_mysql::info::{Flavor, Version};
 use tideway_mysql::position::BinlogPosition;
@@ -32,21 +30,23 @@ pub struct Found {
     pub spot: Spot,
     /// Tables that it changes.
     pub tables: Vec<TableName>,
+    /// It makes its table.
+    pub creates: bool,
 }
 
-/// Reads DDL from a feed until `enough` says so of a segment that ends. For each table the places of the
-/// DDL that `counts`, the last one.
+/// Reads DDL from a feed until `enough` says so of a segment that ends, or, `to_the_end` only, nothing
+/// more was captured.
 ///
 /// # Errors
 /// Staging fails, or a segment is damaged.
-pub async fn last_ddl(
+pub async fn ddl(
     source: &ResolvedSource,
     flavor: Flavor,
     feed: &mut Feed,
     mut enough: impl FnMut(&SegmentMarker) -> bool,
-    mut counts: impl FnMut(&TableName, &Spot) -> bool,
-) -> Result<BTreeMap<TableName, Place>> {
-    let mut last = BTreeMap::new();
+    to_the_end: bool,
+    mut found: impl FnMut(Found),
+) -> Result<()> {
     let mut scan = Scan {
         source,
         flavor,
@@ -66,21 +66,17 @@ pub async fn last_ddl(
             }
             Item::Events(events, format) => {
                 for event in &events {
-                    let Some(found) = scan.event(event, &format)? else {
-                        continue;
-                    };
-                    for table in found.tables {
-                        if counts(&table, &found.spot) {
-                            last.insert(table, found.place);
-                        }
+                    if let Some(ddl) = scan.event(event, &format)? {
+                        found(ddl);
                     }
                 }
             }
             Item::End(_) => {
                 if marker.as_deref().is_some_and(&mut enough) {
-                    return Ok(last);
+                    return Ok(());
                 }
             }
+            Item::Idle if to_the_end => return Ok(()),
             Item::Idle => {}
         }
     }
@@ -126,7 +122,8 @@ impl Scan<'_> {
                     context.sql_mode = SqlMode(query.status.sql_mode.unwrap_or(0));
                     context.default_schema = Some(query.schema.clone()).filter(|s| !s.is_empty());
                     let text = String::from_utf8_lossy(&query.text);
-                    let tables = Statement::parse(&text, &context).touched();
+                    let statement = Statement::parse(&text, &context);
+                    let tables = statement.touched();
                     let (place, spot) = match &self.begin {
                         Some((place, spot)) => (*place, spot.clone()),
                         None => (place, self.spot(None)),
@@ -135,6 +132,7 @@ impl Scan<'_> {
                         place,
                         spot,
                         tables,
+                        creates: matches!(statement.kind, ddl::Kind::CreateTable(_)),
                     });
                 }
             }

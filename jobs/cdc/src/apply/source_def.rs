@@ -5,9 +5,13 @@
 //! first (capture is at most moments behind S, and waited for). Otherwise nobody can tell the definition in
 //! between, and that is an error.
 
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
 use tideway_mysql::ddl::Statement;
 use tideway_mysql::position::BinlogPosition;
 use tideway_mysql::schema::{TableDef, TableName};
+use tideway_staging::lease;
 use tideway_staging::segment::{Chain, read_marker};
 
 use super::applier::Applier;
@@ -35,7 +39,7 @@ impl Applier<'_> {
             job,
             source: self.set.source,
             keys: &self.set.keys,
-            wait: std::time::Duration::ZERO,
+            wait: Duration::ZERO,
         };
         let server = reader.job_source().await?;
         let mut conn = server.conn().await?;
@@ -68,9 +72,11 @@ impl Applier<'_> {
         let from = Place::start_of(here.segment);
         let limit = self.set.event_limit;
         let mut feed = Feed::start(self.id(), &job.staging, &self.set.keys, chain, from, limit);
-        let found = tokio::select! {
+        let mut later = false;
+        tokio::select! {
             () = job.stop.cancelled() => return Err(Error::Stopped),
-            found = scan::last_ddl(
+            error = self.no_capture() => return Err(error),
+            scanned = scan::ddl(
                 self.set.source,
                 self.set.flavor,
                 &mut feed,
@@ -79,18 +85,43 @@ impl Applier<'_> {
                         serde_json::from_value(marker.to.clone()).ok();
                     to.is_some_and(|to| mark.passed(&marker.server_uuid, &to))
                 },
-                |_, _| true,
-            ) => found?,
-        };
-        match found.get(table) {
-            Some(later) if *later > here => Err(self.ddl_error(
+                false,
+                |found| later |= found.place > here && found.tables.contains(table),
+            ) => scanned?,
+        }
+        if later {
+            return Err(self.ddl_error(
                 statement,
                 format!(
                     "{what}, and the source cannot tell the definition of {table} any more: another DDL \
                      changed it since. Dump the source again (`tideway cleanup` first)"
                 ),
-            )),
-            _ => Ok(Some(def)),
+            ));
+        }
+        Ok(Some(def))
+    }
+
+    /// Ends when nobody captures this source for some time.
+    async fn no_capture(&self) -> Error {
+        let (job, name) = (self.set.job, super::capture_lease(self.id()));
+        let mut since = Instant::now();
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            match lease::current(&job.staging, &job.keys, &name).await {
+                Ok(Some((_, record))) if record.is_live(Utc::now()) => since = Instant::now(),
+                Ok(_) if since.elapsed() >= Duration::from_secs(5) => {
+                    return Error::NotReady {
+                        source_id: self.id().to_owned(),
+                        what:
+                            "a definition was read from the source, and what it wrote before that \
+                               must be captured first, but no process captures this source"
+                                .to_owned(),
+                        way_out: "Start `tideway-cdc capture`".to_owned(),
+                    };
+                }
+                Ok(_) => {}
+                Err(error) => return error.into(),
+            }
         }
     }
 }

@@ -197,7 +197,7 @@ fn maps_of_the_open_statement_are_kept_until_it_ends() {
     );
     let copy = artificial_copy(&taken.event);
     stream.next(Kind::WRITE_ROWS, &rows(false));
-    assert_eq!(stream.tracker.maps(), [copy.clone()]);
+    assert_eq!(stream.tracker.maps(), std::slice::from_ref(&copy));
     stream.next(Kind::WRITE_ROWS, &rows(true));
     assert_eq!(
         stream.tracker.maps().len(),

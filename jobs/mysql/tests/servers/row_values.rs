@@ -716,13 +716,12 @@ async fn what_a_collation_calls_equal_has_one_key() {
             let mut column = ColumnDef::new("t", "varchar(40)");
             column.charset = Some("utf8mb4".into());
             column.collation = Some(collation.clone());
-            let column = KeyColumn::new(&column, None, None);
+            let part = KeyColumn::new(&column, None, None);
             let keys: Vec<Vec<u8>> = texts
                 .iter()
                 .map(|row| {
                     let mut key = Vec::new();
-                    column
-                        .write(&Value::Text(row[0].as_ref().unwrap()), &mut key)
+                    part.write(&column, &Value::Text(row[0].as_ref().unwrap()), &mut key)
                         .unwrap();
                     key
                 })

@@ -1,0 +1,6 @@
+//! The traps of replication, each by its name.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod definitions;
+mod rows;
+mod segments;
