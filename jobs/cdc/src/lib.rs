@@ -13,6 +13,7 @@ pub mod options;
 pub mod wait;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use futures::future::join_all;
@@ -62,6 +63,8 @@ async fn both(args: &Args) -> Result<(), JobError> {
     let applying = Job::open("apply", &args.common).await?;
     let mut apply_args = args.clone();
     apply_args.until = None;
+    // What it waits for is capture, which begins beside it.
+    apply_args.wait = apply_args.wait.max(Duration::from_secs(60));
     let captured = async {
         let result = Box::pin(capture::run(&capturing, &args)).await;
         match &result {

@@ -140,7 +140,7 @@ section! {
         /// Whether names are compared with regard to case.
         "case-sensitive" => case_sensitive: bool = false;
         /// Binlog events to leave out.
-        "filters" => filters: Vec<EventFilterRule> = Vec::new(), no effect "has no effect yet (cdc)";
+        "filters" => filters: Vec<EventFilterRule> = Vec::new();
         /// How DM resumes a paused task.
         "checker" => checker: CheckerConfig = CheckerConfig::default(), no effect "has no effect: the workflow's retry governs";
         /// Tracing of very old DM.

@@ -160,11 +160,11 @@ section! {
         /// Where an incremental task begins.
         "meta" => meta: Option<MetaConfig> = None;
         /// Names under `filters`.
-        "filter-rules" => filter_rules: Vec<String> = Vec::new(), no effect "has no effect yet (cdc)";
+        "filter-rules" => filter_rules: Vec<String> = Vec::new();
         /// Names under `routes`.
         "route-rules" => route_rules: Vec<String> = Vec::new();
         /// Names under `expression-filter`.
-        "expression-filters" => expression_filters: Vec<String> = Vec::new(), no effect "has no effect yet (cdc)";
+        "expression-filters" => expression_filters: Vec<String> = Vec::new(), no effect "has no effect yet";
         /// Column mappings of old DM.
         "column-mapping-rules" => column_mapping_rules: Vec<String> = Vec::new(), no effect "has no effect: DM removed it, use extract-table of routes";
         /// Name under `block-allow-list`.
@@ -184,11 +184,11 @@ section! {
         /// Beats `pool-size` of the section.
         "loader-thread" => loader_thread: u64 = 0;
         /// Name under `syncers`.
-        "syncer-config-name" => syncer_config_name: String = String::new(), no effect "has no effect yet (cdc)";
+        "syncer-config-name" => syncer_config_name: String = String::new();
         /// The section itself.
-        "syncer" => syncer: Option<SyncerConfig> = None, no effect "has no effect yet (cdc)";
+        "syncer" => syncer: Option<SyncerConfig> = None;
         /// Beats `worker-count` of the section.
-        "syncer-thread" => syncer_thread: u64 = 0, no effect "has no effect yet (cdc)";
+        "syncer-thread" => syncer_thread: u64 = 0;
         /// Name under `validators`.
         "validator-config-name" => validator_config_name: String = String::new(), no effect "has no effect: run tideway-validate";
     }
@@ -213,11 +213,11 @@ section! {
         /// What is done.
         "task-mode" => task_mode: Option<TaskMode> = None;
         /// How shards are merged.
-        "shard-mode" => shard_mode: ShardMode = ShardMode::None, no effect "has no effect yet (cdc)";
+        "shard-mode" => shard_mode: ShardMode = ShardMode::None, no effect "has no effect yet";
         /// The old form of `shard-mode: pessimistic`.
-        "is-sharding" => is_sharding: bool = false, no effect "has no effect yet (cdc)";
+        "is-sharding" => is_sharding: bool = false, no effect "has no effect yet";
         /// Optimistic sharding that refuses what it cannot order.
-        "strict-optimistic-shard-mode" => strict_optimistic_shard_mode: bool = false, no effect "has no effect yet (cdc)";
+        "strict-optimistic-shard-mode" => strict_optimistic_shard_mode: bool = false, no effect "has no effect yet";
         /// Check items to leave out.
         "ignore-checking-items" => ignore_checking_items: Vec<String> = Vec::new();
         /// Schema of the checkpoints.
@@ -237,17 +237,17 @@ section! {
         /// How collations are taken over.
         "collation_compatible" => collation_compatible: CollationCompatible = CollationCompatible::Loose;
         /// Recognise online schema changes.
-        "online-ddl" => online_ddl: bool = false, no effect "has no effect yet (cdc)";
+        "online-ddl" => online_ddl: bool = false, no effect "has no effect yet";
         /// Their tool in old DM.
-        "online-ddl-scheme" => online_ddl_scheme: String = String::new(), no effect "has no effect yet (cdc)";
+        "online-ddl-scheme" => online_ddl_scheme: String = String::new(), no effect "has no effect yet";
         /// Their ghost tables.
-        "shadow-table-rules" => shadow_table_rules: Vec<String> = vec!["^_(.+)_(?:new|gho)$".into()], no effect "has no effect yet (cdc)";
+        "shadow-table-rules" => shadow_table_rules: Vec<String> = vec!["^_(.+)_(?:new|gho)$".into()], no effect "has no effect yet";
         /// Their trash tables.
-        "trash-table-rules" => trash_table_rules: Vec<String> = vec!["^_(.+)_(?:ghc|del|old)$".into()], no effect "has no effect yet (cdc)";
+        "trash-table-rules" => trash_table_rules: Vec<String> = vec!["^_(.+)_(?:ghc|del|old)$".into()], no effect "has no effect yet";
         /// Whether the dump goes once it is loaded.
         "clean-dump-file" => clean_dump_file: bool = true, no effect "has no effect: staged dumps stay until `tideway cleanup`";
         /// Whether `"` quotes names.
-        "ansi-quotes" => ansi_quotes: bool = false, no effect "has no effect yet (cdc)";
+        "ansi-quotes" => ansi_quotes: bool = false, no effect "has no effect: each statement of the binlog tells its sql_mode";
         /// The target.
         "target-database" => target_database: DatabaseConfig = DatabaseConfig::default();
         /// The sources.
@@ -257,11 +257,11 @@ section! {
         /// The old name of `block-allow-list`.
         "black-white-list" => black_white_list: Named<BlockAllowList> = Named::new();
         /// Event filters by name.
-        "filters" => filters: Named<EventFilterRule> = Named::new(), no effect "has no effect yet (cdc)";
+        "filters" => filters: Named<EventFilterRule> = Named::new();
         /// Routes by name.
         "routes" => routes: Named<RouteRule> = Named::new();
         /// Expression filters by name.
-        "expression-filter" => expression_filter: Named<ExpressionFilter> = Named::new(), no effect "has no effect yet (cdc)";
+        "expression-filter" => expression_filter: Named<ExpressionFilter> = Named::new(), no effect "has no effect yet";
         /// Column mappings of old DM.
         "column-mappings" => column_mappings: Anything = Anything::default(), no effect "has no effect: DM removed it, use extract-table of routes";
         /// Dump sections by name.
@@ -269,7 +269,7 @@ section! {
         /// Load sections by name.
         "loaders" => loaders: Named<LoaderConfig> = Named::new();
         /// Replication sections by name.
-        "syncers" => syncers: Named<SyncerConfig> = Named::new(), no effect "has no effect yet (cdc)";
+        "syncers" => syncers: Named<SyncerConfig> = Named::new();
         /// Validation sections by name.
         "validators" => validators: Named<ValidatorConfig> = Named::new(), no effect "has no effect: run tideway-validate";
         /// Experimental keys.

@@ -179,7 +179,7 @@ impl Applier<'_> {
                         "a transaction ends with ROLLBACK in the binlog: the source rolled back what \
                          its engine could and kept the rest (tables of an engine without transactions \
                          were in it), and the binlog does not tell which. Compare the tables by \
-                         `tideway-validate`, repair them, and go on behind it with `tideway binlog skip`"
+                         `tideway-validate`, or dump the source again (`tideway cleanup` first)"
                             .to_owned(),
                     ));
                 }
@@ -190,8 +190,8 @@ impl Applier<'_> {
                     return Err(self.unsupported(format!(
                         "ROLLBACK TO `{name}` in the binlog: the source rolled back a part of a \
                          transaction that also wrote to tables of an engine without transactions. \
-                         Compare the tables by `tideway-validate`, repair them, and go on behind it \
-                         with `tideway binlog skip`"
+                         Compare the tables by `tideway-validate`, or dump the source again (`tideway \
+                         cleanup` first)"
                     )));
                 }
                 Ok(())

@@ -227,7 +227,9 @@ impl Scope<'_> {
                 self.arrives(&from, &to, &mut planned);
             }
             let wanted = |name: &TableName| (self.includes)(name);
-            planned.changes.extend([from, to].into_iter().filter(wanted));
+            planned
+                .changes
+                .extend([from, to].into_iter().filter(wanted));
         }
         if kept.len() == 1 || kept.len() == moves {
             // The pairs as they were written, which go round where names are exchanged.
@@ -238,7 +240,8 @@ impl Scope<'_> {
         } else {
             // One by one they could meet a name that is still taken.
             let aside = |name: &TableName| {
-                TableName::new(name.schema.clone(), format!("_tideway_{}", name.table))
+                let hash = super::keys::hash_of(name.table.as_bytes());
+                TableName::new(name.schema.clone(), format!("_tideway_{hash:016x}"))
             };
             for (from, _) in &kept {
                 planned.steps.push(self.rename_step(from, &aside(from))?);

@@ -17,6 +17,7 @@ use mysql_async::prelude::Queryable;
 use tideway_mysql::Error as ServerError;
 use tideway_mysql::connect::Server;
 use tideway_mysql::fence::Fence;
+use tideway_mysql::info::Flavor;
 use tideway_mysql::retry::{RetryPolicy, Retryable};
 use tideway_mysql::schema::TableName;
 use tideway_mysql::session::TARGET_SQL_MODE;
@@ -106,6 +107,17 @@ impl Worker {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
+            if rolled_back(&error)
+                && begun.elapsed() <= policy.give_up
+                && let Some(session) = session.as_mut()
+                && session.conn.query_drop("ROLLBACK").await.is_ok()
+            {
+                // Two workers stood in each other's way; the target undid this one.
+                tracing::debug!(source = self.source_id, worker = self.index, "{error}");
+                let pause = rand::random_range(2..30);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                continue;
+            }
             // What the session is at is not known any more.
             *session = None;
             if !error.retryable() || begun.elapsed() > policy.give_up {
@@ -140,6 +152,12 @@ impl Worker {
             Some(session) => session,
             None => {
                 let mut conn = self.server.conn().await?;
+                if self.server.info().flavor != Flavor::TiDb {
+                    // Fewer gaps are locked, and nothing here reads what it does not write.
+                    let set = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+                    self.query(&mut conn, "set the isolation level", set)
+                        .await?;
+                }
                 self.fence.record_connection(&mut conn).await?;
                 if let Some(reached) = keyless
                     && self.checkpoint.keyless(&mut conn).await? >= reached
@@ -257,6 +275,11 @@ impl Worker {
             .await
             .map_err(|error| Error::Server(ServerError::query(conn, doing, error)))
     }
+}
+
+/// Whether the target undid the transaction for others' sake: deadlock, and TiDB's write conflicts.
+fn rolled_back(error: &Error) -> bool {
+    matches!(error, Error::Server(error) if matches!(error.code(), Some(1213 | 9007 | 8002)))
 }
 
 /// Whether the rows were found and had the new values already: `Rows matched: 1  Changed: 0`.

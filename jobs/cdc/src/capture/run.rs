@@ -274,8 +274,12 @@ impl Capture {
                 ),
             });
         }
+        // The start was read from the server, whose offset counts transactions that its set does not have
+        // yet: they are in the file before the offset, and a dump may not see them. Begun by the set,
+        // they are captured; from the first segment on, offset and set agree.
+        let first = mysql && self.segments.committed().number() == 0;
         // Another server without GTIDs was found to be a copy, with the same files.
-        let wanted = place.file.is_empty() || !same || self.config.enable_gtid;
+        let wanted = place.file.is_empty() || !same || first || self.config.enable_gtid;
         Ok(if wanted && possible {
             By::Gtid
         } else {
