@@ -9,8 +9,8 @@ use mysql_async::Conn;
 use tideway_config::ResolvedSource;
 use tideway_job::{Job, JobError, Progress};
 use tideway_mysql::connect::Server;
-use tideway_mysql::gtid::GtidSet;
-use tideway_mysql::position::{self, BinlogPosition};
+use tideway_mysql::position;
+use tideway_mysql::syncer::reached;
 use tokio::time::Instant;
 
 use crate::apply::checkpoint::{Checkpoint, Saved};
@@ -102,20 +102,5 @@ async fn read(checkpoint: &Checkpoint, conn: &mut Conn) -> Result<Option<Saved>,
         Ok(saved) => Ok(saved),
         Err(Error::Server(error)) if matches!(error.code(), Some(1146 | 1049)) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether a position that was applied lies at or behind one of the source: by their GTIDs where both
-/// have them, else by file and offset.
-#[must_use]
-pub fn reached(applied: &BinlogPosition, wanted: &BinlogPosition) -> bool {
-    let set = |position: &BinlogPosition| {
-        let set = position.gtid_set.as_deref();
-        set.and_then(|text| GtidSet::parse(text).ok())
-            .filter(|set| !set.is_empty())
-    };
-    match (set(applied), set(wanted)) {
-        (Some(applied), Some(wanted)) => applied.contains(&wanted),
-        _ => applied.reached(wanted),
     }
 }

@@ -31,6 +31,7 @@ pub mod memory;
 pub mod options;
 pub mod plan;
 pub mod reader;
+pub mod renamed;
 pub mod replan;
 pub mod report;
 pub mod run;
@@ -54,6 +55,9 @@ pub use crate::error::Error;
 pub use crate::options::{Args, Verb};
 use crate::plan::Planned;
 use crate::source::Source;
+
+/// Rounds for tables that are renamed again and again.
+const RENAMES: u32 = 16;
 
 /// Runs the job: the verb of `args`, or all three, for each source.
 ///
@@ -121,7 +125,28 @@ async fn dump_source(source: &Arc<Source>) -> Result<(), Error> {
         );
         return Ok(());
     }
-    source.check_stop()?;
+    // Each round reads what took another table's name since the one before.
+    let mut rounds = 0;
+    while renamed::plan_anew(source).await? {
+        source.check_stop()?;
+        rounds += 1;
+        if rounds > RENAMES {
+            return Err(Error::Busy(format!(
+                "tables of source `{}` are renamed faster than they can be dumped: run it again when that \
+                 is over",
+                source.config.id
+            )));
+        }
+        let Some(plan) = read_plan(staging, keys).await? else {
+            break;
+        };
+        let planned = Planned {
+            plan,
+            readers: None,
+            kept: None,
+        };
+        Box::pin(run::run(source, planned)).await?;
+    }
     report::manifest(output, &finish::finish(source).await?);
     Ok(())
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Result;
 use crate::literal;
 use crate::repair::Repair;
-use crate::report::{ColumnDifference, Counts, RowDifference, RowKind};
+use crate::report::{ColumnDifference, Counts, RowDifference, RowKind, STILL_CHANGING};
 use crate::side::SideTable;
 use crate::unit::{Entry, Sides};
 
@@ -40,7 +40,8 @@ pub(crate) struct FullRow {
     pub(crate) compared: Vec<Option<Vec<u8>>>,
 }
 
-/// Reads the listed rows of a table with a key again, and tells them apart.
+/// Reads the listed rows of a table with a key again, and tells them apart. Rows whose keys are in
+/// `changing` get a note, and no repair: it would be outdated when it is run.
 ///
 /// # Errors
 /// Those of the servers and of staging.
@@ -49,6 +50,7 @@ pub async fn by_key(
     missing: &[Entry],
     extra: &[Entry],
     limit: usize,
+    changing: &BTreeSet<Vec<String>>,
     repair: &mut Repair<'_>,
     stop: &CancellationToken,
 ) -> Result<Details> {
@@ -76,6 +78,7 @@ pub async fn by_key(
             later.insert(key);
             continue;
         }
+        let from = details.rows.len();
         for row in read(&sides.target, &mut target, key).await? {
             listed += 1;
             details.counts.extra += 1;
@@ -83,7 +86,11 @@ pub async fn by_key(
                 .rows
                 .push(difference(sides, RowKind::Extra, 1, key, None, Some(&row)));
         }
-        repair.statement(&delete_by_key(&sides.target, key)).await?;
+        if changing.contains(key) {
+            note(&mut details, from);
+        } else {
+            repair.statement(&delete_by_key(&sides.target, key)).await?;
+        }
     }
     for key in later {
         if listed >= limit {
@@ -120,6 +127,7 @@ pub async fn by_key(
             })
             .collect();
         let mut theirs = theirs.into_iter();
+        let from = details.rows.len();
         for (_, row) in &ours {
             listed += 1;
             let other = theirs.next();
@@ -143,11 +151,22 @@ pub async fn by_key(
                 .rows
                 .push(difference(sides, RowKind::Extra, 1, key, None, Some(&row)));
         }
+        if changing.contains(key) {
+            note(&mut details, from);
+            continue;
+        }
         for statement in put {
             repair.statement(&statement).await?;
         }
     }
     Ok(details)
+}
+
+/// Says of the rows from this one on that they are still changing.
+fn note(details: &mut Details, from: usize) {
+    for row in details.rows.iter_mut().skip(from) {
+        row.note = Some(STILL_CHANGING.to_owned());
+    }
 }
 
 async fn read_sources(
@@ -266,10 +285,11 @@ pub(crate) fn difference(
         rows,
         key,
         columns: found,
+        note: None,
     }
 }
 
-fn key_condition(side: &SideTable, key: &[String]) -> String {
+pub(crate) fn key_condition(side: &SideTable, key: &[String]) -> String {
     let parts: Vec<String> = side
         .key_columns()
         .iter()

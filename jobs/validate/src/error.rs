@@ -55,6 +55,34 @@ pub enum Error {
         /// What is wrong with the answer.
         message: String,
     },
+    /// Apply does not go on, so that nothing can be said of rows that differ.
+    #[error(
+        "source {source_id}: source and target differ, and whether what differs is only on its way \
+         cannot be told: the checkpoint in {checkpoint} has stood at {applied} for {seconds} s, and \
+         {wanted} is waited for. Start `tideway-cdc apply` (and capture) or see why it stands still, \
+         then validate again; --wait sets for how long a checkpoint may stand"
+    )]
+    Stalled {
+        /// The source.
+        source_id: String,
+        /// The quoted name of the checkpoint table at the target.
+        checkpoint: String,
+        /// For how long it has stood still, in seconds.
+        seconds: u64,
+        /// Where it stands.
+        applied: String,
+        /// The position of the source that is waited for.
+        wanted: String,
+    },
+    /// The definition of a table was another one each time.
+    #[error(
+        "{table}: its definition changed each time it was compared: validate again when nobody \
+         alters it"
+    )]
+    Changing {
+        /// The table at the target.
+        table: String,
+    },
     /// Stopped on request.
     #[error("stopped on request")]
     Stopped,
@@ -72,6 +100,8 @@ impl Retryable for Error {
             | Self::Route { .. }
             | Self::Document { .. }
             | Self::Answer { .. }
+            | Self::Stalled { .. }
+            | Self::Changing { .. }
             | Self::Stopped
             | Self::Worker(_) => false,
         }
@@ -85,7 +115,11 @@ impl From<Error> for JobError {
             Error::Staging(error) => error.into(),
             Error::Stopped => Self::Stopped,
             Error::AnotherServer { .. } | Error::Route { .. } => Self::config(error),
-            Error::Document { .. } | Error::Answer { .. } | Error::Worker(_) => Self::failed(error),
+            Error::Document { .. }
+            | Error::Answer { .. }
+            | Error::Stalled { .. }
+            | Error::Changing { .. }
+            | Error::Worker(_) => Self::failed(error),
         }
     }
 }

@@ -99,9 +99,10 @@ fn details(table: &TableReport, out: &mut String) {
         };
         let _ = write!(
             out,
-            "<tr><td rowspan={}>{kind}{times} <code>{}</code>",
+            "<tr><td rowspan={}>{kind}{times} <code>{}</code> {}",
             row.columns.len().max(1),
-            escape(&key.join(", "))
+            escape(&key.join(", ")),
+            escape(row.note.as_deref().unwrap_or_default())
         );
         if row.columns.is_empty() {
             *out += "<td><td><td></tr>";

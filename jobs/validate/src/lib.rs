@@ -13,19 +13,24 @@
 //!    [`keyless`]); the SQL that would repair them is written ([`repair`]).
 //! 4. The reports are written ([`report`], [`html`]), the table is printed ([`text`]).
 //!
-//! With live writers step 3 is where a difference proves to be none: what is equal when it is read
-//! again is settled and not counted.
+//! With live writers ([`live`]) a row that differs may only be on its way. Before step 3 such rows are
+//! compared in rounds, each after apply's checkpoint passed what the source held: rows of tables with
+//! a key by that, others range by range. A table whose definition changed meanwhile is compared anew.
 
 pub mod columns;
+mod definitions;
 pub mod details;
 pub mod error;
 pub mod html;
 pub mod keyless;
+mod keys;
 pub mod literal;
+pub mod live;
 pub mod options;
 pub mod ranges;
 pub mod repair;
 pub mod report;
+mod rounds;
 mod run;
 pub mod side;
 pub mod tables;

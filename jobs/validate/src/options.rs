@@ -1,5 +1,7 @@
 //! The job's flags.
 
+use std::time::Duration;
+
 use clap::Parser;
 use tideway_job::{CommonArgs, JobArgs};
 
@@ -31,6 +33,11 @@ pub struct Args {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     pub range_rows: Option<u64>,
+
+    /// While the sources are written: fail when apply's checkpoint has stood still for so long and
+    /// rows wait for it
+    #[arg(long, env = "TIDEWAY_WAIT", value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub wait: Duration,
 }
 
 impl JobArgs for Args {

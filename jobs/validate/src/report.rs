@@ -61,6 +61,9 @@ pub struct TableReport {
     pub findings: Vec<Finding>,
     /// What is worth knowing but no difference.
     pub notes: Vec<String>,
+    /// How many rows differed at first and were compared again after apply had passed them.
+    #[serde(default)]
+    pub rechecked: u64,
     /// How many rows differ.
     pub counts: Counts,
     /// The first of these rows.
@@ -136,7 +139,17 @@ pub struct RowDifference {
     pub key: BTreeMap<String, String>,
     /// Columns that differ; of a missing or extra row all of them. Long values are cut.
     pub columns: Vec<ColumnDifference>,
+    /// What is to be known of it: that it is [`STILL_CHANGING`], or its [`TABLE_CHANGING`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
+
+/// The note of a row that its source changed each time it was compared again.
+pub const STILL_CHANGING: &str = "still changing";
+
+/// The note of a row of a table without a key that was found in every round, while its source wrote to
+/// the table: such a row may be written again and again.
+pub const TABLE_CHANGING: &str = "found in every round, its table is still changing";
 
 /// A column of a row that differs. No value is NULL, or no row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

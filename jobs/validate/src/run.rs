@@ -1,18 +1,21 @@
 //! The job from beginning to end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tideway_job::{Job, JobError, Output, Progress, failpoint};
 use tideway_mysql::connect::Server;
+use tideway_mysql::schema::TableName;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::live::Live;
 use crate::options::Args;
 use crate::repair::Repair;
-use crate::report::{Counts, Finding, Report, Servers, TableReport, conclusion};
+use crate::report::{Counts, Finding, Report, Servers, TABLE_CHANGING, TableReport, conclusion};
 use crate::tables::{self, Source, TableJob};
 use crate::unit::{Limits, UnitResult};
-use crate::{details, html, keyless, text, workers};
+use crate::{definitions, details, html, keyless, text, workers};
 
 /// Connections of each server that compare at the same time, unless `--workers` says otherwise.
 const CONNECTIONS: usize = 4;
@@ -20,6 +23,12 @@ const CONNECTIONS: usize = 4;
 /// A limit that is never reached: connections are opened as they are needed, and fewer than this
 /// tables meet in one.
 const POOL: usize = 1024;
+
+/// What a row that is looked at again takes of a range's memory, in bytes: a key may be long.
+const RECHECK_BYTES: usize = 4096;
+
+/// So many times a table is compared whose definition changes meanwhile.
+const PASSES: u32 = 5;
 
 /// Runs the job.
 ///
@@ -78,12 +87,87 @@ async fn compare(job: &Job, args: &Args, progress: &[Progress]) -> Result<Vec<Re
         let server = job.source_server(source, POOL).await?;
         sources.push(tables::open_source(job, source, server).await?);
     }
-    let target = job.target_server(connections + 2).await?;
+    let target = job.target_server(connections + 3).await?;
     let options = tables::Options {
         one_process: job.worker.count == 1,
         range_rows: args.range_rows,
     };
-    let tables = tables::find(&resolved, &sources, &target, options).await?;
+    let scope = tables::Scope {
+        resolved: &resolved,
+        sources: &sources,
+        target: &target,
+        options,
+    };
+    let live = Arc::new(Live::open(job, &sources, &target, args.wait).await?);
+    let list = args.max_differences as usize;
+    let (tables, results) = passes(job, &scope, &live, connections, list, progress).await?;
+    let compared = Compared {
+        job,
+        sources: &sources,
+        target: &target,
+        tables: &tables,
+        live: &live,
+        started_at,
+    };
+    let mut reports = Vec::with_capacity(sources.len());
+    for (index, progress) in progress.iter().enumerate() {
+        progress.stage("reporting");
+        reports.push(compared.report(index, &results, list).await?);
+    }
+    Ok(reports)
+}
+
+/// Compares all tables. Those whose definition changed meanwhile are found and compared anew when apply
+/// has passed where the sources stand then; one that is gone from its source by then is no difference.
+async fn passes(
+    job: &Job,
+    scope: &tables::Scope<'_>,
+    live: &Arc<Live>,
+    connections: usize,
+    list: usize,
+    progress: &[Progress],
+) -> Result<(Vec<TableJob>, Vec<Option<UnitResult>>)> {
+    let mut done: Vec<(TableJob, Option<UnitResult>)> = Vec::new();
+    let mut only: Option<BTreeSet<TableName>> = None;
+    let mut progress = progress;
+    for pass in 1.. {
+        let found = tables::find(scope, only.as_ref()).await?;
+        let found = Arc::new(definitions::settle(scope, live, found).await?);
+        let plan = plan(job, live, &found, connections, list);
+        let results = workers::run(&found, &plan, progress, &job.stop).await?;
+        let found = Arc::into_inner(found)
+            .ok_or_else(|| Error::Worker("the tables are still in use".to_owned()))?;
+        let mut again = BTreeSet::new();
+        for (table, result) in found.into_iter().zip(results) {
+            if !definitions::is_outdated(live, &table, result.as_ref()).await? {
+                done.push((table, result));
+            } else if pass < PASSES {
+                again.insert(table.target);
+            } else {
+                return Err(Error::Changing {
+                    table: table.target.to_string(),
+                });
+            }
+        }
+        if again.is_empty() {
+            break;
+        }
+        live.applied(&live.positions(&live.all()).await?).await?;
+        only = Some(again);
+        // What is done again was counted.
+        progress = &[];
+    }
+    done.sort_by(|(a, _), (b, _)| a.target.cmp(&b.target));
+    Ok(done.into_iter().unzip())
+}
+
+fn plan(
+    job: &Job,
+    live: &Arc<Live>,
+    tables: &[TableJob],
+    connections: usize,
+    list: usize,
+) -> workers::Plan {
     // Tables that meet in one target table are read on a connection each: with many of them
     // fewer ranges are compared at once.
     let meeting = tables
@@ -93,33 +177,18 @@ async fn compare(job: &Job, args: &Args, progress: &[Progress]) -> Result<Vec<Re
         .unwrap_or(1)
         .max(1);
     let connections = connections.min(connections * 4 / meeting).max(1);
-    let tables = Arc::new(tables);
-    let limits = Limits {
-        memory: job.memory.share(connections * 2),
-        list: args.max_differences as usize,
-    };
-    let results = workers::run(
-        &tables,
-        job.worker,
+    let memory = job.memory.share(connections * 2);
+    workers::Plan {
+        share: job.worker,
         connections,
-        limits,
-        progress,
-        &job.stop,
-    )
-    .await?;
-    let compared = Compared {
-        job,
-        sources: &sources,
-        target: &target,
-        tables: &tables,
-        started_at,
-    };
-    let mut reports = Vec::with_capacity(sources.len());
-    for (index, progress) in progress.iter().enumerate() {
-        progress.stage("reporting");
-        reports.push(compared.report(index, &results, limits.list).await?);
+        limits: Limits { memory, list },
+        followed: Limits {
+            memory,
+            list: list.max(memory / RECHECK_BYTES),
+        },
+        pending: job.memory.share(4),
+        live: Arc::clone(live),
     }
-    Ok(reports)
 }
 
 struct Compared<'a> {
@@ -127,6 +196,7 @@ struct Compared<'a> {
     sources: &'a [Source],
     target: &'a Server,
     tables: &'a [TableJob],
+    live: &'a Live,
     started_at: DateTime<Utc>,
 }
 
@@ -213,6 +283,7 @@ impl Compared<'_> {
                 Vec::new()
             },
             notes: table.notes.clone(),
+            rechecked: result.rechecked,
             counts: Counts::default(),
             rows: Vec::new(),
         };
@@ -220,13 +291,24 @@ impl Compared<'_> {
             repair.table(&table.target);
             repair.remark("the table is missing on the target: load it, then validate again");
         }
-        if report.rows_source != report.rows_target {
+        // Beside live writers the two were counted at different times.
+        let followed = self.live.follows(&table.source_indexes);
+        if report.rows_source != report.rows_target
+            && (!followed || result.missing_rows != result.extra_rows)
+        {
             report.findings.push(Finding::RowCount);
+        }
+        if result.rechecked > 0 {
+            report.notes.push(format!(
+                "{} rows differed at first and were compared again after apply had passed what the \
+                 source held",
+                result.rechecked
+            ));
         }
         let Some(sides) = &table.sides else {
             return Ok(report);
         };
-        if result.missing_rows + result.extra_rows == 0 {
+        if !result.differs() {
             return Ok(report);
         }
         repair.table(&table.target);
@@ -237,16 +319,28 @@ impl Compared<'_> {
                 ));
             }
         }
+        if followed {
+            repair.remark(
+                "written while the sources were written: run it when apply is paused, or after \
+                 another validation",
+            );
+        }
         let cut = |entries: &[crate::unit::Entry]| entries.len().min(list);
         let missing = &result.missing[..cut(&result.missing)];
         let extra = &result.extra[..cut(&result.extra)];
         let stop = &self.job.stop;
-        let found = if table.keyed() {
-            details::by_key(sides, missing, extra, list, repair, stop).await?
+        let found = if table.is_keyed() {
+            let changing = &result.changing;
+            details::by_key(sides, missing, extra, list, changing, repair, stop).await?
         } else {
             keyless::by_hash(sides, missing, extra, list, repair, stop).await?
         };
         report.rows = found.rows;
+        if result.table_changing {
+            for row in &mut report.rows {
+                row.note = Some(TABLE_CHANGING.to_owned());
+            }
+        }
         report.counts = found.counts;
         report.counts.unlisted = unlisted(&result, &found.counts, found.settled);
         if found.settled != (0, 0) {
@@ -263,18 +357,6 @@ impl Compared<'_> {
             ));
         }
         Ok(report)
-    }
-}
-
-impl TableJob {
-    fn members(&self) -> usize {
-        self.sides.as_ref().map_or(0, |sides| sides.sources.len())
-    }
-
-    fn keyed(&self) -> bool {
-        self.sides
-            .as_ref()
-            .is_some_and(|sides| sides.target.columns.key.is_some())
     }
 }
 

@@ -36,6 +36,19 @@ pub struct Source {
     pub plan: Option<EffectivePlan>,
 }
 
+/// Where tables are looked for.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// The sources as the task has them.
+    pub resolved: &'a [&'a ResolvedSource],
+    /// The same sources, opened.
+    pub sources: &'a [Source],
+    /// The target.
+    pub target: &'a Server,
+    /// How tables are cut.
+    pub options: Options,
+}
+
 /// A source's table that is to be compared.
 struct Member {
     source: usize,
@@ -49,6 +62,8 @@ struct Member {
 pub struct TableJob {
     /// Index of the source whose report it stands in: the first that has a part in it.
     pub source: usize,
+    /// Indexes of all sources that have a part in it.
+    pub source_indexes: Vec<usize>,
     /// Its name at the target.
     pub target: TableName,
     /// Its tables at the sources, for people.
@@ -101,20 +116,23 @@ pub async fn open_source(job: &Job, source: &ResolvedSource, server: Server) -> 
     })
 }
 
-/// Finds the tables of all sources and what to compare them with.
+/// Finds the tables of all sources and what to compare them with; `only` those of these names at the
+/// target.
 ///
 /// # Errors
 /// Those of the servers, and of the routes.
-pub async fn find(
-    resolved: &[&ResolvedSource],
-    sources: &[Source],
-    target: &Server,
-    options: Options,
-) -> Result<Vec<TableJob>> {
+pub async fn find(scope: &Scope<'_>, only: Option<&BTreeSet<TableName>>) -> Result<Vec<TableJob>> {
+    let Scope {
+        resolved,
+        sources,
+        target,
+        options,
+    } = *scope;
+    let asked = |name: &TableName| only.is_none_or(|only| only.contains(name));
     let mut groups: BTreeMap<TableName, Vec<Member>> = BTreeMap::new();
     let mut gone: BTreeMap<TableName, (usize, String)> = BTreeMap::new();
     for (index, (resolved, source)) in resolved.iter().zip(sources).enumerate() {
-        let members = members(resolved, source, index).await?;
+        let members = members(resolved, source, index, asked).await?;
         let known: BTreeSet<TableName> = members
             .iter()
             .map(|member| member.def.name.clone())
@@ -129,7 +147,10 @@ pub async fn find(
             let name = TableName::new(&plan.db, &plan.table);
             if !known.contains(&name) && resolved.filter.includes(&plan.db, &plan.table) {
                 let label = format!("{}: {}.{}", source.id, name.schema, name.table);
-                gone.insert(route(resolved, &name)?, (index, label));
+                let routed = route(resolved, &name)?;
+                if asked(&routed) {
+                    gone.insert(routed, (index, label));
+                }
             }
         }
     }
@@ -161,13 +182,21 @@ fn route(source: &ResolvedSource, name: &TableName) -> Result<TableName> {
     Ok(TableName { schema, table })
 }
 
-async fn members(resolved: &ResolvedSource, source: &Source, index: usize) -> Result<Vec<Member>> {
+async fn members(
+    resolved: &ResolvedSource,
+    source: &Source,
+    index: usize,
+    asked: impl Fn(&TableName) -> bool,
+) -> Result<Vec<Member>> {
     let mut conn = source.server.conn().await?;
     let mut members = Vec::new();
     for listing in list(&mut conn).await? {
         let name = &listing.name;
         let is_table = matches!(listing.kind, Kind::BaseTable | Kind::SystemVersioned);
         if !is_table || !resolved.filter.includes(&name.schema, &name.table) {
+            continue;
+        }
+        if !asked(&route(resolved, name)?) {
             continue;
         }
         let Some(def) = read_table(&mut conn, source.server.info(), name).await? else {
@@ -193,6 +222,7 @@ impl TableJob {
     pub(crate) fn named(source: usize, target: TableName, sources: Vec<String>) -> Self {
         Self {
             source,
+            source_indexes: vec![source],
             target,
             sources,
             findings: Vec::new(),
@@ -202,6 +232,18 @@ impl TableJob {
             estimated_rows: 0,
             estimated_bytes: 0,
         }
+    }
+
+    /// How many tables of sources meet in it.
+    pub(crate) fn members(&self) -> usize {
+        self.sides.as_ref().map_or(0, |sides| sides.sources.len())
+    }
+
+    /// Whether its rows are told apart by a key.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.sides
+            .as_ref()
+            .is_some_and(|sides| sides.target.columns.key.is_some())
     }
 }
 
@@ -229,6 +271,8 @@ async fn table_job(
         })
         .collect();
     let mut job = TableJob::named(first, name, labels);
+    let all: BTreeSet<usize> = members.iter().map(|member| member.source).collect();
+    job.source_indexes = all.into_iter().collect();
     let Some(target_def) = target_def else {
         job.findings.push(Finding::TableMissing);
         return Ok(job);

@@ -90,7 +90,12 @@ fn rows(table: &TableReport, out: &mut String) {
                 }
             }));
         }
-        *out += &format!("  {kind}{times}: {}\n", parts.join("; "));
+        let note = row.note.iter().map(|note| format!(" ({note})"));
+        *out += &format!(
+            "  {kind}{times}: {}{}\n",
+            parts.join("; "),
+            note.collect::<String>()
+        );
     }
     let more = table
         .counts

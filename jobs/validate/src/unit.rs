@@ -3,6 +3,9 @@
 //! Both sides are read in transactions that see one state each from the first sum to the last row. A
 //! range that fails with a transient error is compared again from its beginning, on new connections.
 //!
+//! Beside live writers a range can be compared [`After`] apply: the target's transaction begins when
+//! everything that the source's transaction sees is applied.
+//!
 //! Memory: rows are told apart in one map from hash to count, `source +1`, `target -1`, so what is
 //! equal on both sides leaves it in the end (also in a table without a key, where counts tell how
 //! often a row is there). A range of more rows than the map may hold is first split by the first three
@@ -10,7 +13,7 @@
 //! time as the map holds. (`ORDER BY hash` and a merge would make the server sort the table, and MySQL
 //! cannot sort rows with large JSON values.)
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use futures::future::join_all;
@@ -19,6 +22,7 @@ use tideway_mysql::checksum::Hash;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
+use crate::live::{Live, Positions};
 use crate::ranges::Range;
 use crate::side::{RowId, RowSeen, SideTable, Sum};
 
@@ -54,6 +58,51 @@ pub struct UnitResult {
     pub missing: Vec<Entry>,
     /// The first of the extra rows.
     pub extra: Vec<Entry>,
+    /// Count and sum of the source's rows.
+    pub source: Sum,
+    /// Where the sources stood after they were read, when the target was read [`After`] that.
+    pub at: Positions,
+    /// How many rows were compared again after apply had passed.
+    pub rechecked: u64,
+    /// Keys of rows that the source changed in every round.
+    pub changing: BTreeSet<Vec<String>>,
+    /// The table as a whole was changed in every round (of tables without a key).
+    pub table_changing: bool,
+    /// The definition is no longer the one that was compared by: compare the table anew.
+    pub outdated: bool,
+}
+
+impl UnitResult {
+    /// Whether rows differ.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.missing_rows + self.extra_rows > 0
+    }
+
+    /// Rows that differ and have no entry: missing and extra.
+    #[must_use]
+    pub fn without_entry(&self) -> (u64, u64) {
+        let listed = |entries: &[Entry]| entries.iter().map(|entry| entry.rows).sum::<u64>();
+        (
+            self.missing_rows.saturating_sub(listed(&self.missing)),
+            self.extra_rows.saturating_sub(listed(&self.extra)),
+        )
+    }
+
+    /// Whether each row that differs has an entry.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.without_entry() == (0, 0)
+    }
+}
+
+/// What the target must have applied before it is read.
+#[derive(Clone, Copy)]
+pub struct After<'a> {
+    /// What knows positions and checkpoints.
+    pub live: &'a Live,
+    /// Indexes of the sources that have a part in the table.
+    pub sources: &'a [usize],
 }
 
 /// A table with its sides: the source's tables that meet in one target table, and that one.
@@ -73,21 +122,24 @@ pub struct Limits {
     pub list: usize,
 }
 
-/// Compares one range.
+/// Compares one range; with `after`, the target as it is when it has what the source held.
 ///
 /// # Errors
-/// Those of the servers, or a stop.
+/// Those of the servers, a stop, or that apply does not go on.
 pub async fn compare(
     sides: &Sides,
     range: &Range,
     limits: Limits,
+    after: Option<After<'_>>,
     stop: &CancellationToken,
 ) -> Result<UnitResult> {
-    let mut comparison = Comparison::begin(sides, range, stop).await?;
+    let (mut comparison, at) = Comparison::begin(sides, range, after, stop).await?;
     let (source, target) = comparison.sums().await?;
     let mut result = UnitResult {
         source_rows: source.rows,
         target_rows: target.rows,
+        source,
+        at,
         ..UnitResult::default()
     };
     if source == target {
@@ -121,20 +173,28 @@ impl<'a> Comparison<'a> {
     async fn begin(
         sides: &'a Sides,
         range: &'a Range,
+        after: Option<After<'_>>,
         stop: &'a CancellationToken,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Positions)> {
         let mut sources = Vec::with_capacity(sides.sources.len());
         for side in &sides.sources {
             sources.push(side.begin().await?);
         }
+        let mut at = Positions::new();
+        if let Some(after) = after {
+            // Read behind the snapshots: what they show lies before it.
+            at = after.live.positions(after.sources).await?;
+            after.live.applied(&at).await?;
+        }
         let target = sides.target.begin().await?;
-        Ok(Self {
+        let comparison = Self {
             sides,
             range,
             stop,
             sources,
             target,
-        })
+        };
+        Ok((comparison, at))
     }
 
     /// The sums of both sides, computed at the same time.

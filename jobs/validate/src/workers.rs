@@ -10,20 +10,41 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
+use crate::keys::{self, Suspect};
+use crate::live::{Live, is_changed_definition};
+use crate::rounds;
 use crate::side::RowId;
 use crate::tables::TableJob;
 use crate::unit::{self, Entry, Limits, UnitResult};
 
-/// Compares this process's share of the ranges, `connections` at a time. Returns one result for each
-/// table, `None` for a table of which no range was its own.
+/// How the ranges are compared.
+#[derive(Clone)]
+pub struct Plan {
+    /// Which of them are this process's own.
+    pub share: Worker,
+    /// How many are compared at the same time.
+    pub connections: usize,
+    /// What a comparison may use.
+    pub limits: Limits,
+    /// The same for tables that apply follows: more rows are listed there, to be looked at again.
+    pub followed: Limits,
+    /// Bytes for rows that are looked at again when all ranges are compared.
+    pub pending: usize,
+    /// Which sources apply follows.
+    pub live: Arc<Live>,
+}
+
+/// Compares this process's share of the ranges. Returns one result for each table, `None` for a table
+/// of which no range was its own.
+///
+/// Rows of tables with a key that apply follows are looked at again when all ranges are compared, for
+/// then they share the waits; beyond the memory for that, range by range.
 ///
 /// # Errors
 /// The first error of a range that trying again did not help against; the others end with it.
 pub async fn run(
     tables: &Arc<Vec<TableJob>>,
-    share: Worker,
-    connections: usize,
-    limits: Limits,
+    plan: &Plan,
     progress: &[Progress],
     stop: &CancellationToken,
 ) -> Result<Vec<Option<UnitResult>>> {
@@ -32,20 +53,20 @@ pub async fn run(
         .enumerate()
         .flat_map(|(table, job)| {
             (0..job.ranges.len())
-                .filter(move |range| share.owns(unit_number(job, *range)))
+                .filter(move |range| plan.share.owns(unit_number(job, *range)))
                 .map(move |range| (table, range))
         })
         .collect();
     announce(tables, &units, progress);
     let units = Arc::new(units);
     let next = Arc::new(AtomicUsize::new(0));
-    let sums = Arc::new(Sums::new(tables.len(), limits.list));
+    let sums = Arc::new(Sums::new(tables.len(), plan.limits.list, plan.pending));
     let failed = stop.child_token();
     let mut running = JoinSet::new();
-    for _ in 0..connections.min(units.len()) {
+    for _ in 0..plan.connections.min(units.len()) {
         let (tables, units, next) = (Arc::clone(tables), Arc::clone(&units), Arc::clone(&next));
         let (failed, progress) = (failed.clone(), progress.to_vec());
-        let sums = Arc::clone(&sums);
+        let (sums, plan) = (Arc::clone(&sums), plan.clone());
         running.spawn(async move {
             loop {
                 crate::check(&failed)?;
@@ -53,15 +74,25 @@ pub async fn run(
                     return Ok(());
                 };
                 let job = &tables[table];
-                let result = one(job, range, limits, &failed)
+                if sums.is_outdated(table) {
+                    continue;
+                }
+                let mut result = one(job, range, &plan, &failed)
                     .await
                     .inspect_err(|_| failed.cancel())?;
+                let later = plan.looks_again(job, &result) && sums.reserve(&result);
+                if !later && plan.looks_again(job, &result) {
+                    let result = &mut result;
+                    keys::settle(vec![Suspect { job, result }], &plan.live, &failed)
+                        .await
+                        .inspect_err(|_| failed.cancel())?;
+                }
                 if let Some(progress) = progress.get(job.source) {
                     progress.add_rows(result.source_rows);
                     progress.add_bytes(job.estimated_bytes / job.ranges.len().max(1) as u64);
                     progress.unit_done();
                 }
-                sums.add(table, result);
+                sums.add(table, result, later);
             }
         });
     }
@@ -82,7 +113,30 @@ pub async fn run(
     if let Some(error) = failure {
         return Err(error);
     }
-    Ok(sums.take())
+    let mut results = sums.take();
+    let suspects = tables.iter().zip(&mut results).filter_map(|(job, result)| {
+        let result = result.as_mut()?;
+        plan.looks_again(job, result)
+            .then_some(Suspect { job, result })
+    });
+    let suspects: Vec<Suspect<'_>> = suspects.collect();
+    if !suspects.is_empty() {
+        for progress in progress {
+            progress.stage("comparing again");
+        }
+        keys::settle(suspects, &plan.live, stop).await?;
+    }
+    Ok(results)
+}
+
+impl Plan {
+    /// Whether the rows that were found are to be looked at again by their keys.
+    fn looks_again(&self, job: &TableJob, result: &UnitResult) -> bool {
+        result.differs()
+            && !result.outdated
+            && job.is_keyed()
+            && self.live.follows(&job.source_indexes)
+    }
 }
 
 /// By which a range is dealt to a process; see [`Worker::unit`].
@@ -95,12 +149,35 @@ pub fn unit_number(job: &TableJob, range: usize) -> u64 {
 struct Sums {
     tables: Mutex<Vec<Option<UnitResult>>>,
     list: usize,
+    /// Bytes that are left for rows to be looked at again.
+    free: AtomicUsize,
 }
 
 impl Sums {
-    fn new(tables: usize, list: usize) -> Self {
-        let tables = Mutex::new(vec![None; tables]);
-        Self { tables, list }
+    fn new(tables: usize, list: usize, pending: usize) -> Self {
+        Self {
+            tables: Mutex::new(vec![None; tables]),
+            list,
+            free: AtomicUsize::new(pending),
+        }
+    }
+
+    /// Whether there is room to keep all entries of a result.
+    fn reserve(&self, result: &UnitResult) -> bool {
+        let bytes = keys::weight(result);
+        self.free
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
+                free.checked_sub(bytes)
+            })
+            .is_ok()
+    }
+
+    /// Whether the table will be compared anew.
+    fn is_outdated(&self, table: usize) -> bool {
+        let tables = self.lock();
+        tables
+            .get(table)
+            .is_some_and(|sum| sum.as_ref().is_some_and(|sum| sum.outdated))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<UnitResult>>> {
@@ -108,9 +185,12 @@ impl Sums {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, table: usize, result: UnitResult) {
+    /// Adds a result; `all` its entries, or those that the list has room for. Twice the list: entries
+    /// may cancel out across ranges.
+    fn add(&self, table: usize, result: UnitResult, all: bool) {
+        let most = if all { usize::MAX } else { 2 * self.list };
         if let Some(sum) = self.lock().get_mut(table) {
-            add(sum.get_or_insert_default(), result, self.list);
+            add(sum.get_or_insert_default(), result, most);
         }
     }
 
@@ -142,30 +222,51 @@ fn announce(tables: &[TableJob], units: &[(usize, usize)], progress: &[Progress]
 async fn one(
     job: &TableJob,
     range: usize,
-    limits: Limits,
+    plan: &Plan,
     stop: &CancellationToken,
 ) -> Result<UnitResult> {
     let (Some(sides), Some(range)) = (&job.sides, job.ranges.get(range)) else {
         return Ok(UnitResult::default());
     };
     let what = format!("compare {}.{}", job.target.schema, job.target.table);
-    with_retry(&RetryPolicy::DEFAULT, &what, || {
-        unit::compare(sides, range, limits, stop)
+    let followed = plan.live.follows(&job.source_indexes);
+    let limits = if followed { plan.followed } else { plan.limits };
+    let found = with_retry(&RetryPolicy::DEFAULT, &what, || {
+        unit::compare(sides, range, limits, None, stop)
     })
-    .await
+    .await;
+    if !followed {
+        return found;
+    }
+    let settled = match found {
+        Ok(found) if found.differs() && !(job.is_keyed() && found.complete()) => {
+            rounds::settle(job, range, limits, &plan.live, found, stop).await
+        }
+        other => other,
+    };
+    match settled {
+        Err(error) if is_changed_definition(&error) => Ok(UnitResult {
+            outdated: true,
+            ..UnitResult::default()
+        }),
+        other => other,
+    }
 }
 
-fn add(sum: &mut UnitResult, more: UnitResult, list: usize) {
+fn add(sum: &mut UnitResult, more: UnitResult, most: usize) {
     sum.source_rows += more.source_rows;
     sum.target_rows += more.target_rows;
     sum.missing_rows += more.missing_rows;
     sum.extra_rows += more.extra_rows;
-    // Twice the list: entries may cancel out across ranges.
+    sum.rechecked += more.rechecked;
+    sum.changing.extend(more.changing);
+    sum.table_changing |= more.table_changing;
+    sum.outdated |= more.outdated;
     for (entries, more) in [
         (&mut sum.missing, more.missing),
         (&mut sum.extra, more.extra),
     ] {
-        let free = (2 * list).saturating_sub(entries.len());
+        let free = most.saturating_sub(entries.len());
         entries.extend(more.into_iter().take(free));
     }
 }
@@ -218,7 +319,7 @@ mod tests {
 
     #[test]
     fn sums_keep_no_more_than_their_lists() {
-        let sums = Sums::new(2, 3);
+        let sums = Sums::new(2, 3, 0);
         for _ in 0..100 {
             let result = UnitResult {
                 source_rows: 10,
@@ -226,7 +327,7 @@ mod tests {
                 missing: vec![entry(1, 1), entry(2, 1)],
                 ..UnitResult::default()
             };
-            sums.add(1, result);
+            sums.add(1, result, false);
             let held = sums.lock()[1].as_ref().map_or(0, |sum| sum.missing.len());
             assert!(held <= 6, "{held} entries are held");
         }

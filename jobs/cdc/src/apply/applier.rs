@@ -41,11 +41,11 @@ use super::checkpoint::{Checkpoint, Keyless, Prepared, Saved, Totals};
 use super::dispatch::Dispatcher;
 use super::error::{Error, Result};
 use super::filters::EventFilters;
-use super::marks::{Mark, Spot};
 use super::place::Place;
 use super::rates::Rates;
 use super::shared::Shared;
 use super::table::Table;
+use tideway_mysql::mark::{Mark, Spot};
 
 /// How often a token is sent while events come.
 const TOKEN: Duration = Duration::from_millis(200);

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use super::catalog::{Catalog, Known};
 use super::checkpoint::{Checkpoint, Saved, State};
 use super::error::{Error, Result};
-use super::marks::Mark;
 use super::place::Place;
+use tideway_mysql::mark::Mark;
 
 /// How often staging and target are looked at while waiting.
 const POLL: Duration = Duration::from_millis(500);

@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use tideway_mysql::schema::{TableDef, TableName};
 
-use super::marks::{Mark, Spot};
 use super::place::Place;
 use super::table::Table;
+use tideway_mysql::mark::{Mark, Spot};
 
 /// A table that apply knows.
 #[derive(Clone, Debug)]

@@ -140,7 +140,13 @@ impl Applier<'_> {
         let steps = self.ordered_steps(statement, query, planned.steps).await?;
         self.run_steps(statement, query, &steps, begin, former)
             .await?;
-        let definitions = self.new_definitions(statement, &planned.changes).await?;
+        let definitions = self
+            .new_definitions(statement, &planned.changes, &planned.renamed)
+            .await?;
+        for name in &planned.vanished {
+            self.catalog.remove(name);
+            self.catalog.vanish(name);
+        }
         self.catalog.replan();
         let pending = Pending {
             place: begin,
@@ -223,6 +229,8 @@ impl Applier<'_> {
             router: &self.set.source.router,
             catalog: &self.catalog,
             spot: &transaction.spot,
+            in_window: self.in_dump_window(),
+            rename_apart: self.set.target.info().flavor == Flavor::TiDb,
             shared_schema: &shared,
         }
         .plan(statement)
@@ -509,7 +517,11 @@ impl Applier<'_> {
         &mut self,
         statement: &Statement,
         changes: &[TableName],
+        renamed: &[(TableName, TableName)],
     ) -> Result<Vec<(TableName, Option<Arc<TableDef>>)>> {
+        if matches!(statement.kind, Kind::RenameTable(_)) {
+            return Ok(self.renamed_definitions(changes, renamed));
+        }
         let mut model = self.model();
         let unknown = match model::apply(statement, &mut model) {
             Ok(_) => {
@@ -554,6 +566,44 @@ impl Applier<'_> {
             }
         }
         Ok(changed)
+    }
+
+    /// Definitions under their new names; those that changed. What the dump defined behind the statement
+    /// stays as it is.
+    fn renamed_definitions(
+        &mut self,
+        changes: &[TableName],
+        renamed: &[(TableName, TableName)],
+    ) -> Vec<(TableName, Option<Arc<TableDef>>)> {
+        let mut changed: BTreeMap<TableName, Option<Arc<TableDef>>> = BTreeMap::new();
+        let mut moved = Vec::new();
+        for name in changes {
+            let in_dump = self
+                .transaction
+                .as_ref()
+                .is_some_and(|t| self.catalog.has_ddl(name, &t.spot));
+            if in_dump {
+                continue;
+            }
+            if let Some(known) = self.catalog.remove(name) {
+                let to = renamed.iter().find(|(from, _)| from == name);
+                moved.extend(to.map(|(_, to)| (to.clone(), known.def)));
+            }
+            changed.insert(name.clone(), None);
+        }
+        for (name, def) in moved {
+            let def = TableDef {
+                name: name.clone(),
+                ..TableDef::clone(&def)
+            };
+            // One that the task leaves out under its new name is nobody's any more.
+            if self.set.source.filter.includes(&name.schema, &name.table) {
+                let known = Known::new(def);
+                changed.insert(name, Some(Arc::clone(&known.def)));
+                self.catalog.insert(known);
+            }
+        }
+        changed.into_iter().collect()
     }
 
     /// The definitions as the model wants them.

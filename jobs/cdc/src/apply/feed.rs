@@ -135,6 +135,9 @@ impl Reading {
                 self.send(Item::Idle).await?;
             }
             tokio::time::sleep(pause).await;
+            if pause == POLL.1 {
+                self.look_for_a_gap(chain.next()).await?;
+            }
             pause = (pause * 2).min(POLL.1);
         };
         chain.accept(&self.staging, &self.keys, &marker, &hash)?;
@@ -143,6 +146,25 @@ impl Reading {
             self.events(&marker, from.offset).await?;
         }
         self.send(Item::End(hash)).await
+    }
+
+    /// Capture commits segments in order: one that is absent while the next is there was lost.
+    async fn look_for_a_gap(&self, number: u64) -> Result<()> {
+        let (staging, keys) = (&self.staging, &self.keys);
+        if read_marker(staging, keys, number + 1).await?.is_none()
+            || read_marker(staging, keys, number).await?.is_some()
+        {
+            return Ok(());
+        }
+        Err(Error::Mismatch {
+            source_id: self.source_id.clone(),
+            what: format!(
+                "segment {number} is lost: its marker {} is not in {}, and the one behind it is. Put it \
+                 back from a copy (an older version of the object), or begin anew after `tideway cleanup`",
+                keys.segment_marker(number),
+                staging.url()
+            ),
+        })
     }
 
     /// Blocks are fetched here and cut into events by a thread of its own.

@@ -24,7 +24,6 @@ pub mod feed;
 pub mod filters;
 mod incremental;
 pub mod keys;
-pub mod marks;
 pub mod place;
 pub mod rates;
 mod rows;
@@ -64,11 +63,11 @@ use self::dispatch::Dispatcher;
 use self::error::{Error, Result};
 use self::feed::{Feed, Item};
 use self::filters::EventFilters;
-use self::marks::Mark;
 use self::shared::Shared;
 use self::until::Until;
 use self::worker::Worker;
 use crate::options::Args;
+use tideway_mysql::mark::Mark;
 
 /// How often things are looked at while nothing comes.
 const TICK: Duration = Duration::from_millis(200);

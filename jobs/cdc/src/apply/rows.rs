@@ -241,7 +241,7 @@ impl Applier<'_> {
     }
 
     /// Whether what comes now may lie before something that the dump noted.
-    fn in_dump_window(&self) -> bool {
+    pub(super) fn in_dump_window(&self) -> bool {
         let spot = self.transaction.as_ref().map(|t| &t.spot);
         spot.is_some_and(|spot| {
             self.catalog

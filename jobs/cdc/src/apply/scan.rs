@@ -18,8 +18,8 @@ use tideway_staging::segment::SegmentMarker;
 
 use super::error::{Error, Result};
 use super::feed::{Feed, Item};
-use super::marks::Spot;
 use super::place::Place;
+use tideway_mysql::mark::Spot;
 
 /// A DDL that was found.
 #[derive(Debug)]

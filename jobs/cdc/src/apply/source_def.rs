@@ -18,9 +18,9 @@ use super::applier::Applier;
 use super::begin::{self, Reader};
 use super::error::{Error, Result};
 use super::feed::Feed;
-use super::marks::Mark;
 use super::place::Place;
 use super::scan;
+use tideway_mysql::mark::Mark;
 
 impl Applier<'_> {
     /// The definition of a table behind a statement that the model does not understand.

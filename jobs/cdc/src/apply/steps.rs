@@ -4,14 +4,16 @@
 //! already (see [`super::catalog`]); what is left is rewritten to the target's names. A statement about
 //! several tables becomes one for each: each is done or not done, which is what a restart looks for.
 
+use std::collections::BTreeMap;
+
 use tideway_config::Router;
-use tideway_mysql::ddl::{Kind, NameRole, Statement};
+use tideway_mysql::ddl::{Kind, NameRole, Split, Statement};
 use tideway_mysql::schema::TableName;
 use tideway_mysql::sql;
 
 use super::catalog::Catalog;
 use super::error::{Error, Result};
-use super::marks::Spot;
+use tideway_mysql::mark::Spot;
 
 /// A statement for the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,10 @@ pub struct Planned {
     pub steps: Vec<Step>,
     /// The tables of the source whose definitions change with it.
     pub changes: Vec<TableName>,
+    /// Tables of the source that have another name now, and so at the target.
+    pub renamed: Vec<(TableName, TableName)>,
+    /// Tables of which nothing is known, while the dump ran.
+    pub vanished: Vec<TableName>,
     /// Tables whose rows are in no chunk and come by no row event: it cannot be gone on with.
     pub lost: Option<(TableName, String)>,
 }
@@ -47,6 +53,10 @@ pub struct Scope<'a> {
     pub catalog: &'a Catalog,
     /// Where the statement stands.
     pub spot: &'a Spot,
+    /// Whether it may lie before something that the dump noted.
+    pub in_window: bool,
+    /// The target takes a new name of a table only by itself (TiDB).
+    pub rename_apart: bool,
     /// Whether other sources' tables go to a database of the target too.
     pub shared_schema: &'a dyn Fn(&str) -> bool,
 }
@@ -63,13 +73,11 @@ impl Scope<'_> {
             }
             Kind::DropTable { .. } => self.drop_tables(statement),
             Kind::RenameTable(pairs) => {
-                let mut planned = Planned::default();
-                for (from, to) in pairs {
-                    if let (Some(from), Some(to)) = (from.table(), to.table()) {
-                        self.rename(&from, &to, &mut planned)?;
-                    }
-                }
-                Ok(planned)
+                let pairs = pairs.iter();
+                let pairs: Vec<_> = pairs
+                    .filter_map(|(from, to)| Some((from.table()?, to.table()?)))
+                    .collect();
+                self.renames(&pairs)
             }
             _ => self.one_table(statement),
         }
@@ -149,15 +157,25 @@ impl Scope<'_> {
             touched.push(self.route(&other)?);
             planned.changes.push(other);
         }
-        let mut sql = self.rewritten(statement)?;
+        let mut sql = vec![self.rewritten(statement)?];
         if creates {
-            sql = without_start_transaction(sql);
+            sql = sql.into_iter().map(without_start_transaction).collect();
+        } else if self.rename_apart && touched.len() > 1 {
+            let split = Split {
+                alter: true,
+                rename: false,
+            };
+            sql = statement.rewrite_split(
+                split,
+                |name| self.route(name).unwrap_or_else(|_| name.clone()),
+                str::to_owned,
+            );
         }
-        planned.steps.push(Step {
+        planned.steps.extend(sql.into_iter().map(|sql| Step {
             sql,
-            touched,
+            touched: touched.clone(),
             database: None,
-        });
+        }));
         Ok(planned)
     }
 
@@ -184,36 +202,71 @@ impl Scope<'_> {
         })
     }
 
-    /// `RENAME TABLE from TO to`.
-    fn rename(&self, from: &TableName, to: &TableName, planned: &mut Planned) -> Result<()> {
-        let (leaves, comes) = (self.active(from), self.active(to));
-        // Made by an earlier pair of the same statement.
-        let made = planned.changes.contains(from);
-        let known = self.catalog.get(from).is_some() || made;
-        match (leaves, comes) {
-            _ if leaves && known && (comes || !(self.includes)(to)) => {
-                let (old, new) = (self.route(from)?, self.route(to)?);
-                planned.steps.push(Step {
-                    sql: format!("RENAME TABLE {old} TO {new}"),
-                    touched: vec![old, new],
-                    database: None,
-                });
-            }
-            // The dump has it under its new name.
-            (true, false) if known => planned.steps.push(self.drop_step(from)?),
-            (_, true) => self.arrives(from, to, planned),
-            _ => {}
+    /// `RENAME TABLE`: what becomes of each table when all pairs are done.
+    fn renames(&self, pairs: &[(TableName, TableName)]) -> Result<Planned> {
+        let mut planned = Planned::default();
+        // By the name that it has by now, the name that it had.
+        let mut origins: BTreeMap<TableName, TableName> = BTreeMap::new();
+        for (from, to) in pairs {
+            let origin = origins.remove(from).unwrap_or_else(|| from.clone());
+            origins.insert(to.clone(), origin);
         }
-        for name in [from, to] {
-            if !planned.changes.contains(name) {
-                planned.changes.push(name.clone());
+        origins.retain(|to, from| from != to);
+        let moves = origins.len();
+        let mut kept = Vec::new();
+        for (to, from) in origins {
+            let leaves = self.active(&from) && self.catalog.get(&from).is_some();
+            let wanted = (self.includes)(&to);
+            let comes = self.active(&to);
+            if leaves && (comes || !wanted) {
+                kept.push((from.clone(), to.clone()));
+            } else if leaves {
+                // The dump has it under its new name.
+                planned.steps.push(self.drop_step(&from)?);
+            } else if comes {
+                self.arrives(&from, &to, &mut planned);
+            }
+            let wanted = |name: &TableName| (self.includes)(name);
+            planned.changes.extend([from, to].into_iter().filter(wanted));
+        }
+        if kept.len() == 1 || kept.len() == moves {
+            // The pairs as they were written, which go round where names are exchanged.
+            let pairs = if kept.len() == 1 { &kept[..] } else { pairs };
+            for (from, to) in pairs {
+                planned.steps.push(self.rename_step(from, to)?);
+            }
+        } else {
+            // One by one they could meet a name that is still taken.
+            let aside = |name: &TableName| {
+                TableName::new(name.schema.clone(), format!("_tideway_{}", name.table))
+            };
+            for (from, _) in &kept {
+                planned.steps.push(self.rename_step(from, &aside(from))?);
+            }
+            for (from, to) in &kept {
+                planned.steps.push(self.rename_step(&aside(from), to)?);
             }
         }
-        Ok(())
+        planned.renamed = kept;
+        Ok(planned)
+    }
+
+    fn rename_step(&self, from: &TableName, to: &TableName) -> Result<Step> {
+        let (old, new) = (self.route(from)?, self.route(to)?);
+        Ok(Step {
+            sql: format!("RENAME TABLE {old} TO {new}"),
+            touched: vec![old, new],
+            database: None,
+        })
     }
 
     /// A table comes under a name that is wanted, from one whose rows are not at the target.
     fn arrives(&self, from: &TableName, to: &TableName, planned: &mut Planned) {
+        if self.in_window {
+            // The dump found it under yet another name, or not at all: another DDL is to come.
+            planned.vanished.push(to.clone());
+            return;
+        }
         let why = if (self.includes)(from) {
             "was renamed while the source was dumped, and its former name is another table's by now, so \
              its rows are in no chunk"

@@ -95,8 +95,10 @@ pub struct Pair {
     pub name: String,
     pub sources: Vec<Server>,
     pub target: Server,
-    /// Further lines of the task file.
+    /// Routes of the task file.
     pub routes: String,
+    /// The mode of the task.
+    pub mode: &'static str,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -125,6 +127,7 @@ impl Pair {
             sources: sources.to_vec(),
             target,
             routes,
+            mode: "full",
         };
         for source in sources {
             let mut conn = source.connect().await;
@@ -152,10 +155,17 @@ impl Pair {
         }
     }
 
+    /// Where apply's checkpoint would be.
+    pub fn meta_schema(&self) -> String {
+        format!("{}_meta", self.name)
+    }
+
     pub fn write_files(&self) {
         let mut task = format!(
-            "name: \"{}\"\ntask-mode: \"full\"\ntarget-database:\n  host: \"127.0.0.1\"\n  port: {}\n  user: \"root\"\n  password: \"{}\"\nmysql-instances:\n",
+            "name: \"{}\"\ntask-mode: \"{}\"\nmeta-schema: \"{}\"\ntarget-database:\n  host: \"127.0.0.1\"\n  port: {}\n  user: \"root\"\n  password: \"{}\"\nmysql-instances:\n",
             self.name,
+            self.mode,
+            self.meta_schema(),
             self.target.port(),
             self.target.password()
         );
@@ -288,12 +298,11 @@ impl Pair {
                 .unwrap();
         }
         let mut conn = self.target.connect().await;
-        conn.query_drop(format!(
-            "DROP DATABASE IF EXISTS `{}`",
-            self.target_schema()
-        ))
-        .await
-        .unwrap();
+        for schema in [self.target_schema(), self.meta_schema()] {
+            conn.query_drop(format!("DROP DATABASE IF EXISTS `{schema}`"))
+                .await
+                .unwrap();
+        }
     }
 }
 

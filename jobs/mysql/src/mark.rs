@@ -4,8 +4,8 @@
 //! the server's files decides, on the same server. A transaction of another server that has no GTID came
 //! after a fail-over, and so after the dump.
 
-use tideway_mysql::gtid::{Gtid, GtidSet};
-use tideway_mysql::position::BinlogPosition;
+use crate::gtid::{Gtid, GtidSet};
+use crate::position::BinlogPosition;
 
 /// A noted position.
 #[derive(Clone, Debug)]
