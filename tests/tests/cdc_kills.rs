@@ -174,12 +174,12 @@ async fn killed_under_load(target: Server) {
     assert_equal(scenario).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_every_failpoint_into_tidb() {
     killed_under_load(Server::TiDb).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_every_failpoint_into_mysql() {
     killed_under_load(Server::MySqlTarget).await;
 }
@@ -208,7 +208,7 @@ fn the_lists_are_whole() {
 }
 
 /// Of two that start at once one works, the other leaves.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_at_once() {
     let scenario = scenario("twice", Server::MySqlTarget, Store::Local);
     let mut workload = Load::start(&scenario).await;
@@ -268,12 +268,12 @@ async fn frozen(target: Server) {
     assert_equal(scenario).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_slept_changes_nothing_in_tidb() {
     frozen(Server::TiDb).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_slept_changes_nothing_in_mysql() {
     frozen(Server::MySqlTarget).await;
 }
@@ -350,13 +350,13 @@ async fn random_kills(target: Server) {
     assert_equal(scenario).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make soak"]
 async fn soak_random_kills_into_tidb() {
     random_kills(Server::TiDb).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make soak"]
 async fn soak_random_kills_into_mysql() {
     random_kills(Server::MySqlTarget).await;
