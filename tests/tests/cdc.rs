@@ -111,29 +111,29 @@ fn seed() -> u64 {
     number("TIDEWAY_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_sources_into_tidb() {
     let sources = [Server::MySql1, Server::MySql2];
     aurora(&sources, Server::TiDb, Store::Local, seed()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn into_tidb_through_minio() {
     aurora(&[Server::MySql1], Server::TiDb, Store::MinIo, seed()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_sources_into_mysql() {
     let sources = [Server::MySql1, Server::MySql2];
     aurora(&sources, Server::MySqlTarget, Store::Local, seed()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn into_mysql_through_a_folder() {
     aurora(&[Server::MySql1], Server::MySqlTarget, Store::Local, seed()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mariadb_into_mysql() {
     aurora(
         &[Server::MariaDb],
@@ -150,13 +150,13 @@ async fn soak(target: Server) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make soak"]
 async fn soak_seeds_into_tidb() {
     soak(Server::TiDb).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make soak"]
 async fn soak_seeds_into_mysql() {
     soak(Server::MySqlTarget).await;

@@ -59,6 +59,42 @@ fn options(scenario: &Scenario) -> Options {
     options
 }
 
+/// Writers, and after the load changes of definitions too: `cdc.rs` has them from the beginning.
+struct Load {
+    options: Options,
+    rows: Workload,
+    definitions: Option<Workload>,
+}
+
+impl Load {
+    async fn start(scenario: &Scenario) -> Self {
+        let mut options = options(scenario);
+        let pause = options.ddl.take();
+        let rows = Workload::start(&options).await;
+        options.ddl = pause;
+        options.writers = 0;
+        Self {
+            options,
+            rows,
+            definitions: None,
+        }
+    }
+
+    /// Dumps and loads, then begins to change definitions.
+    fn dump_and_load(&mut self, scenario: &Scenario) {
+        run(scenario.job("dump").args(["--settle", "1s"])).expect(0);
+        run(&mut scenario.job("load")).expect(0);
+        self.definitions = Some(Workload::resume(&self.options));
+    }
+
+    async fn stop(self) {
+        self.rows.stop().await;
+        if let Some(definitions) = self.definitions {
+            definitions.stop().await;
+        }
+    }
+}
+
 fn scenario(what: &str, target: Server, store: Store) -> Scenario {
     let scenario = Scenario::new(what, &[Server::MySql1], target, store);
     scenario.set_mode("all");
@@ -113,7 +149,7 @@ async fn advances(scenario: &Scenario) {
 
 async fn killed_under_load(target: Server) {
     let scenario = scenario("ckill", target, Store::Local);
-    let workload = Workload::start(&options(&scenario)).await;
+    let mut workload = Load::start(&scenario).await;
     for failpoint in CAPTURE {
         armed(&scenario, "capture", SMALL, failpoint)
             .ended(MINUTE)
@@ -123,8 +159,7 @@ async fn killed_under_load(target: Server) {
         println!("killed at {failpoint}");
     }
     let capture = start(&scenario, "capture", SMALL);
-    run(scenario.job("dump").args(["--settle", "1s"])).expect(0);
-    run(&mut scenario.job("load")).expect(0);
+    workload.dump_and_load(&scenario);
     for failpoint in APPLY {
         armed(&scenario, "apply", &[], failpoint)
             .ended(2 * MINUTE)
@@ -139,12 +174,12 @@ async fn killed_under_load(target: Server) {
     assert_equal(scenario).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_every_failpoint_into_tidb() {
     killed_under_load(Server::TiDb).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_every_failpoint_into_mysql() {
     killed_under_load(Server::MySqlTarget).await;
 }
@@ -173,16 +208,15 @@ fn the_lists_are_whole() {
 }
 
 /// Of two that start at once one works, the other leaves.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_at_once() {
     let scenario = scenario("twice", Server::MySqlTarget, Store::Local);
-    let workload = Workload::start(&options(&scenario)).await;
+    let mut workload = Load::start(&scenario).await;
     let captures = [
         start(&scenario, "capture", SMALL),
         start(&scenario, "capture", SMALL),
     ];
-    run(scenario.job("dump").args(["--settle", "1s"])).expect(0);
-    run(&mut scenario.job("load")).expect(0);
+    workload.dump_and_load(&scenario);
     let capture = one_leaves(captures, "replica-01").await;
     let applies = [
         start(&scenario, "apply", &[]),
@@ -216,10 +250,9 @@ async fn one_leaves(both: [Running; 2], message: &str) -> Running {
 /// An apply that slept while another took over changes nothing when it wakes up.
 async fn frozen(target: Server) {
     let scenario = scenario("frozen", target, Store::Local);
-    let workload = Workload::start(&options(&scenario)).await;
+    let mut workload = Load::start(&scenario).await;
     let capture = start(&scenario, "capture", SMALL);
-    run(scenario.job("dump").args(["--settle", "1s"])).expect(0);
-    run(&mut scenario.job("load")).expect(0);
+    workload.dump_and_load(&scenario);
     let first = start(&scenario, "apply", &[]);
     advances(&scenario).await;
     first.signal(Signal::STOP);
@@ -235,12 +268,12 @@ async fn frozen(target: Server) {
     assert_equal(scenario).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_slept_changes_nothing_in_tidb() {
     frozen(Server::TiDb).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_slept_changes_nothing_in_mysql() {
     frozen(Server::MySqlTarget).await;
 }
@@ -282,11 +315,10 @@ async fn random_kills(target: Server) {
     println!("TIDEWAY_SOAK_SEED={seed}, {kills} kills of each into {target:?}");
     let mut random = StdRng::seed_from_u64(seed);
     let scenario = scenario("csoak", target, Store::MinIo);
-    let workload = Workload::start(&options(&scenario)).await;
+    let mut workload = Load::start(&scenario).await;
     let (from, to) = (&["--wait", "40s"], &["--wait", "40s"]);
     let mut capture = start(&scenario, "capture", from);
-    run(scenario.job("dump").args(["--settle", "1s"])).expect(0);
-    run(&mut scenario.job("load")).expect(0);
+    workload.dump_and_load(&scenario);
     let mut apply = start(&scenario, "apply", to);
     // TiDB here loses what it committed when it is killed.
     let victims: Vec<&str> = VICTIMS
@@ -318,13 +350,13 @@ async fn random_kills(target: Server) {
     assert_equal(scenario).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make soak"]
 async fn soak_random_kills_into_tidb() {
     random_kills(Server::TiDb).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: make soak"]
 async fn soak_random_kills_into_mysql() {
     random_kills(Server::MySqlTarget).await;

@@ -24,7 +24,7 @@ use tideway_mysql::info::Flavor;
 use tideway_mysql::mark::{Mark, Spot};
 use tideway_mysql::position::BinlogPosition;
 use tideway_mysql::schema::TableName;
-use tideway_staging::document::read_plan;
+use tideway_staging::document::{Start, read_plan};
 use tideway_staging::lease;
 use tideway_staging::segment::{SegmentMarker, SegmentReader, read_marker};
 use tokio::time::Instant;
@@ -58,6 +58,13 @@ pub async fn plan_anew(source: &Source) -> Result<bool> {
     };
     drop(conn);
     let until = Mark::new(&source.server.info().uuid, now);
+    // Nothing was written since: no segment comes, and nothing was renamed.
+    if let Some(start) = staging.get_json::<Start>(&keys.start()).await? {
+        let begun: Option<BinlogPosition> = from_json(&start.position, &keys.start())?;
+        if begun.is_some_and(|begun| until.passed(&start.server_uuid, &begun)) {
+            return Ok(false);
+        }
+    }
     let mut planned = Vec::new();
     for table in plan.tables.iter().filter(|table| !table.no_data) {
         let position: Option<BinlogPosition> = from_json(&table.position, &keys.plan(0))?;

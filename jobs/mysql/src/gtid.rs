@@ -118,6 +118,16 @@ impl GtidSet {
         other.subtract(self).is_empty()
     }
 
+    /// Whether of each server and tag (of each domain) in `other` the last transaction is in this one,
+    /// or a later one: what is missing then are gaps.
+    #[must_use]
+    pub fn reaches(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::MySql(a), Self::MySql(b)) => a.reaches(b),
+            _ => self.contains(other),
+        }
+    }
+
     /// Whether this transaction is in it.
     #[must_use]
     pub fn has(&self, gtid: &Gtid) -> bool {
