@@ -250,7 +250,9 @@ impl Capture {
         let place = &self.tracker.place;
         let by = self.by(server, same)?;
         let id = self.server_id;
-        let (stream, from) = stream::open(server, place, by, same, id).await?;
+        // From the start on, by its set, all is taken that the server sends, also from before its offset.
+        let behind = same && self.segments.committed().number() > 0;
+        let (stream, from) = stream::open(server, place, by, behind, id).await?;
         self.tracker.begin(from);
         self.uuid.clone_from(&server.info().uuid);
         self.progress.stage("capturing");

@@ -9,9 +9,10 @@ impl MySqlGtids {
     /// Whether the last of each server and tag in `other` lies at or before the last one here.
     pub(super) fn reaches(&self, other: &Self) -> bool {
         let last = |ranges: &[(u64, u64)]| ranges.last().map(|(_, last)| *last);
-        other.ranges.iter().all(|(key, ranges)| {
-            self.ranges.get(key).and_then(|own| last(own)) >= last(ranges)
-        })
+        other
+            .ranges
+            .iter()
+            .all(|(key, ranges)| self.ranges.get(key).and_then(|own| last(own)) >= last(ranges))
     }
 
     /// A set from the ranges of each server and tag, both ends included, in any order.
