@@ -22,7 +22,7 @@ pub struct Args {
     #[command(flatten)]
     pub common: CommonArgs,
 
-    /// End (with exit code 0) when this is reached: now, <file>:<offset>, a GTID set, or a time such
+    /// End (with exit code 0) when this is reached: now, FILE:OFFSET, a GTID set, or a time such
     /// as 2026-01-31T12:00:00Z
     #[arg(
         long,
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, env = "TIDEWAY_FOLLOW", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub follow: bool,
 
-    /// Capture: begin here when nothing was captured yet: <file>:<offset> or a GTID set
+    /// Capture: begin here when nothing was captured yet: FILE:OFFSET or a GTID set
     #[arg(long, env = "TIDEWAY_FROM", value_name = "WHERE")]
     pub from: Option<String>,
 

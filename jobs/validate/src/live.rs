@@ -4,7 +4,7 @@
 //! order of reads: the source first, then the source's position P, and the target only when apply's
 //! checkpoint has passed P. Everything that the first read saw is at the target then, so a row that
 //! still differs was changed meanwhile, or is wrong. Which of the two is told by reading again: see
-//! [`crate::rounds`].
+//! `rounds`.
 //!
 //! Nothing is followed when the task's mode does not follow the binlog, or apply has no checkpoint of
 //! the source yet: then rows are compared as they are.

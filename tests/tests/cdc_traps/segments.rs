@@ -85,7 +85,7 @@ async fn a_segment_that_is_lost_is_found() {
 #[tokio::test]
 async fn a_segment_without_its_data_is_found() {
     spoiled("nodata", 2, |files| {
-        std::fs::remove_file(data(files)).unwrap()
+        std::fs::remove_file(data(files)).unwrap();
     })
     .await;
 }

@@ -26,7 +26,7 @@ pub enum Until {
 }
 
 impl Until {
-    /// Reads `--until`: `now`, `<file>:<offset>`, a GTID set, or a time.
+    /// Reads `--until`: `now`, `FILE:OFFSET`, a GTID set, or a time.
     ///
     /// # Errors
     /// The text is none of them; staging fails.
