@@ -135,7 +135,8 @@ async fn advances(scenario: &Scenario) {
     );
     let mut conn = scenario.target.connect().await;
     let mut first: Option<String> = None;
-    for _ in 0..600 {
+    // A new owner waits for its lease, and for one lock time-out (50 s) of the target.
+    for _ in 0..1200 {
         let now: Option<String> = conn.query_first(&sql).await.ok().flatten();
         if first.is_some() && now != first {
             conn.disconnect().await.unwrap();
