@@ -253,20 +253,17 @@ fn no_secret_is_shown() {
 fn a_key_without_effect_is_one_warning() {
     let text = TASK.replace(
         "name: \"test\"",
-        "name: test\nonline-ddl: true\nheartbeat-update-interval: 1\nsyncers: {g: {worker-count: 3}}",
+        "name: test\nonline-ddl: true\nheartbeat-update-interval: 1",
     );
     let (_, warnings) = resolved(&text);
     assert_eq!(
         warnings,
-        [
-            "task.yaml:3:1: `online-ddl` in the task file has no effect yet (cdc)",
-            "task.yaml:5:1: `syncers` in the task file has no effect yet (cdc)",
-        ],
+        ["task.yaml:3:1: `online-ddl` in the task file has no effect yet"],
         "a default that is written out is no warning"
     );
     let twice = TASK.replace(
         "  mydumper-config-name: \"global\"",
-        "  mydumper-config-name: global\n  syncer-thread: 4",
+        "  mydumper-config-name: global\n  column-mapping-rules: [x]",
     );
     let (_, warnings) = resolved(&twice);
     assert_eq!(warnings.len(), 1, "{warnings:?}");

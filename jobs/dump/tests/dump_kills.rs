@@ -169,7 +169,11 @@ async fn a_snapshot_does_not_see_what_is_written_meanwhile() {
 async fn sigterm_finishes_what_is_in_hand() {
     let scenario = filled("term", &settings("none")).await;
     let child = scenario.start(&["--rate", "1000rows", "--workers", "1"]);
+    // The first file may be another table's.
     scenario.first_rows().await;
+    while scenario.markers("t").await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let killed = std::process::Command::new("kill")
         .arg(child.id().to_string())
         .status()

@@ -60,7 +60,7 @@ impl Capture {
                 // What is in the source now is to be captured still.
                 let now = start::own(server, &self.config).await?;
                 self.progress
-                    .message(format!("finishing, as asked for, at {now}"));
+                    .message(format!("finishing, as asked for: capturing up to {now}"));
                 self.finishing = Some(Goal::at(now, self.uuid.clone())?);
                 continue;
             }

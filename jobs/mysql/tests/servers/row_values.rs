@@ -758,6 +758,8 @@ async fn what_a_collation_calls_equal_has_one_key() {
 async fn character_sets_convert_as_the_server_does() {
     for on in ALL {
         let mut conn = root(on).await;
+        // Else what is damaged is cut off or replaced, each server in its way.
+        run(&mut conn, &["SET sql_mode = 'STRICT_TRANS_TABLES'"]).await;
         let sets: Vec<(String, u32)> = conn
             .query("SELECT CHARACTER_SET_NAME, MAXLEN FROM information_schema.CHARACTER_SETS")
             .await
@@ -778,8 +780,14 @@ async fn character_sets_convert_as_the_server_does() {
                 assert_eq!(set, "binary");
                 continue;
             };
+            if set == "utf8mb4" {
+                // Nothing is converted from a column: its bytes are sent as they are.
+                continue;
+            }
             let codes = match bytes {
                 1 => "CHAR(a.d)".to_owned(),
+                // The server would put the zeros there itself.
+                _ if set == "utf32" => "CONCAT(CHAR(0), CHAR(0), CHAR(a.d), CHAR(b.d))".to_owned(),
                 _ => "CONCAT(CHAR(a.d), CHAR(b.d))".to_owned(),
             };
             let from = match bytes {
@@ -806,10 +814,13 @@ async fn character_sets_convert_as_the_server_does() {
                         continue;
                     };
                     match charset.to_utf8(code) {
-                        // It cuts a character off that is not whole.
+                        // It cuts off what begins with a character that is damaged.
                         Ok(found)
                             if on == On::MySql
-                                && found.as_bytes().strip_suffix(b"?") == Some(expected) => {}
+                                && found
+                                    .as_bytes()
+                                    .strip_prefix(expected.as_slice())
+                                    .is_some_and(|rest| rest.starts_with(b"?")) => {}
                         Ok(found) => assert_eq!(
                             found,
                             String::from_utf8_lossy(expected),
@@ -817,9 +828,11 @@ async fn character_sets_convert_as_the_server_does() {
                             hex::encode(code)
                         ),
                         Err(_) => assert!(
-                            std::str::from_utf8(expected).is_err(),
-                            "{set} {}",
-                            hex::encode(code)
+                            std::str::from_utf8(expected).is_err()
+                                || (on == On::MySql && code.starts_with(expected)),
+                            "{on:?} {set} {} {}",
+                            hex::encode(code),
+                            hex::encode(expected)
                         ),
                     }
                 }
