@@ -123,6 +123,12 @@ pub fn stored_key(text: &str) -> Path {
     key(text)
 }
 
+/// Name of the lease under which a source is captured.
+#[must_use]
+pub fn capture_lease(source: &str) -> String {
+    format!("capture/{source}")
+}
+
 /// The keys of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskKeys {

@@ -21,7 +21,7 @@ use tideway_staging::layout::{TaskKeys, stored_key};
 use crate::cli::CleanupArgs;
 use crate::run::screen::Screen;
 use crate::run::{lock, orphans, state};
-use crate::{configuration, human, task_files};
+use crate::{human, task_files};
 
 /// Ends of the names of the tables that Tideway keeps in the meta schema; the task's name stands
 /// before them. They are named whole: `<task>%` would meet the tables of a task `<task>_2`, and those
@@ -40,22 +40,7 @@ struct Found {
 /// # Errors
 /// Wrong files, a target or staging that cannot be reached, a run that is under way, no consent.
 pub async fn run(args: &CleanupArgs) -> Result<(), JobError> {
-    let files = task_files::find(
-        args.workflow.as_deref(),
-        args.task.as_deref(),
-        &args.source,
-        args.staging.as_deref(),
-    )
-    .await?;
-    if files.sources.is_empty() {
-        return Err(JobError::config(
-            "name the task's source files with --source, once for each",
-        ));
-    }
-    let task = configuration::read(&files.task, &files.sources, None)
-        .await?
-        .task;
-    let staging = Staging::open(&files.staging).await?;
+    let (task, staging) = task_files::open(&args.of).await?;
     let keys = TaskKeys::new(&task.name);
     let target = endpoint(&task.target, "target".to_owned());
     let server = Server::connect(&target, Role::Target, 1).await?;

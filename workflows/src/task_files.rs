@@ -1,8 +1,12 @@
 //! Which task, files and staging a command means: by a workflow file, by flags, or by flags that take
 //! the place of what the workflow file says.
 
+use tideway_config::ResolvedTask;
 use tideway_job::{JobError, files};
+use tideway_staging::Staging;
 
+use crate::cli::ServersOf;
+use crate::configuration;
 use crate::workflow::{self, Workflow};
 
 /// Where staging is when nothing says so.
@@ -54,6 +58,29 @@ pub async fn find(
         sources,
         staging,
     })
+}
+
+/// Reads the task with its sources, and opens its staging.
+///
+/// # Errors
+/// Wrong files, or none for the sources; a staging that cannot be opened.
+pub async fn open(of: &ServersOf) -> Result<(ResolvedTask, Staging), JobError> {
+    let files = find(
+        of.workflow.as_deref(),
+        of.task.as_deref(),
+        &of.source,
+        of.staging.as_deref(),
+    )
+    .await?;
+    if files.sources.is_empty() {
+        return Err(JobError::config(
+            "name the task's source files with --source, once for each",
+        ));
+    }
+    let task = configuration::read(&files.task, &files.sources, None)
+        .await?
+        .task;
+    Ok((task, Staging::open(&files.staging).await?))
 }
 
 /// Reads a workflow file from a path or URL.

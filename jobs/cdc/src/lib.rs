@@ -108,7 +108,9 @@ where
 
 /// The result that most needs to be told: what needs a change before what passes, and both before a wish
 /// that was obeyed.
-fn worst(results: impl IntoIterator<Item = Result<(), JobError>>) -> Result<(), JobError> {
+pub(crate) fn worst(
+    results: impl IntoIterator<Item = Result<(), JobError>>,
+) -> Result<(), JobError> {
     let rank = |result: &Result<(), JobError>| match result {
         Ok(()) => 0,
         Err(JobError::Stopped) => 1,

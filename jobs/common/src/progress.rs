@@ -303,7 +303,9 @@ fn attempt() -> u32 {
         .unwrap_or(1)
 }
 
-fn host() -> String {
+/// Name of this machine.
+#[must_use]
+pub fn host() -> String {
     rustix::system::uname()
         .nodename()
         .to_string_lossy()

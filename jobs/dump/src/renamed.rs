@@ -14,17 +14,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::Utc;
-use tideway_mysql::binlog::frame::Checker;
-use tideway_mysql::binlog::gtid_event::Begin;
+use tideway_mysql::binlog::Kind;
+use tideway_mysql::binlog::frame::{Checker, MAGIC};
 use tideway_mysql::binlog::header::{HEADER, Header};
-use tideway_mysql::binlog::query::Query;
-use tideway_mysql::binlog::{Event, Kind};
-use tideway_mysql::ddl::{self, Context, NameRole, SqlMode, Statement};
+use tideway_mysql::binlog::statements::Statements;
+use tideway_mysql::ddl::{self, NameRef, NameRole, Statement};
 use tideway_mysql::info::Flavor;
 use tideway_mysql::mark::{Mark, Spot};
 use tideway_mysql::position::BinlogPosition;
 use tideway_mysql::schema::TableName;
 use tideway_staging::document::{Start, read_plan};
+use tideway_staging::layout::capture_lease;
 use tideway_staging::lease;
 use tideway_staging::segment::{SegmentMarker, SegmentReader, read_marker};
 use tokio::time::Instant;
@@ -108,7 +108,7 @@ pub async fn plan_anew(source: &Source) -> Result<bool> {
 /// The marker of the next segment, waited for. `None`: nobody captures, and nothing was captured.
 async fn next(source: &Source, number: u64, until: &Mark) -> Result<Option<SegmentMarker>> {
     let (staging, keys) = (&source.job.staging, &source.keys);
-    let name = format!("capture/{}", source.config.id);
+    let name = capture_lease(&source.config.id);
     let begun = Instant::now();
     loop {
         if let Some((marker, _)) = read_marker(staging, keys, number).await? {
@@ -140,9 +140,9 @@ async fn next(source: &Source, number: u64, until: &Mark) -> Result<Option<Segme
     }
 }
 
-/// Finds statements in the blocks of segments. All other events are skipped by their length.
+/// Finds renames in the blocks of segments. Events of no interest are skipped by their length.
 struct Search {
-    flavor: Flavor,
+    statements: Statements,
     checker: Checker,
     /// What of the segment was not looked at yet.
     left: Vec<u8>,
@@ -151,29 +151,23 @@ struct Search {
     /// The magic is still to come.
     begins: bool,
     offset: u64,
-    server_uuid: String,
-    position: Option<BinlogPosition>,
-    spot: Spot,
 }
 
 impl Search {
     fn new(flavor: Flavor) -> Self {
         Self {
-            flavor,
+            statements: Statements::new(flavor),
             checker: Checker::new(LIMIT),
             left: Vec::new(),
             skip: 0,
             begins: true,
             offset: 0,
-            server_uuid: String::new(),
-            position: None,
-            spot: Spot::default(),
         }
     }
 
     fn begin(&mut self, marker: &SegmentMarker) {
-        marker.server_uuid.clone_into(&mut self.server_uuid);
-        self.position = serde_json::from_value(marker.from.clone()).ok();
+        let from = serde_json::from_value(marker.from.clone()).ok();
+        self.statements.begin(&marker.server_uuid, from);
         self.left.clear();
         (self.skip, self.begins, self.offset) = (0, true, 0);
     }
@@ -187,113 +181,64 @@ impl Search {
             .extend_from_slice(block.get(skipped..).unwrap_or_default());
         let mut found = Vec::new();
         let mut at = 0;
-        if self.begins && self.left.len() >= 4 {
-            (at, self.begins) = (4, false);
+        if self.begins && self.left.len() >= MAGIC.len() {
+            (at, self.begins) = (MAGIC.len(), false);
         }
-        while let Some(head) = self.left.get(at..at + HEADER) {
-            let Ok(head) = <&[u8; HEADER]>::try_from(head) else {
-                break;
-            };
+        while let Some(head) = self.left.get(at..).and_then(<[u8]>::first_chunk) {
             let header = Header::parse(head);
             let size = (header.size as usize).max(HEADER);
-            if wanted(header.kind) {
+            if header.kind == Kind::FORMAT_DESCRIPTION || Statements::wants(header.kind) {
                 let Some(bytes) = self.left.get(at..at + size) else {
                     break;
                 };
                 let event = self
                     .checker
                     .check(bytes.to_vec(), self.offset + at as u64)
-                    .map_err(|error| self.damaged(&error))?;
-                self.event(&event, &mut found)?;
-            } else if self.left.len() < at + size {
-                // The rest of it is in the next block.
-                self.skip = at + size - self.left.len();
-                at = self.left.len();
-                self.moved(&header);
-                break;
+                    .map_err(|error| damaged(&error))?;
+                let read = self.statements.read(&event, self.checker.format(), LIMIT);
+                if let Some((statement, spot)) = read.map_err(|error| damaged(&error))? {
+                    let names = arrivals(&statement).into_iter();
+                    found.extend(names.map(|name| (name, spot.clone())));
+                }
+            } else {
+                self.statements.pass(&header);
+                if self.left.len() < at + size {
+                    // The rest of it is in the next block.
+                    self.skip = at + size - self.left.len();
+                    at = self.left.len();
+                    break;
+                }
             }
-            self.moved(&header);
             at += size;
         }
         self.left.drain(..at);
         self.offset += at as u64;
         Ok(found)
     }
-
-    fn moved(&mut self, header: &Header) {
-        if let (Some(position), true) = (&mut self.position, header.next != 0) {
-            let next = (position.pos & !0xffff_ffff) | u64::from(header.next);
-            position.pos = position.pos.max(next);
-        }
-    }
-
-    fn event(&mut self, event: &Event, found: &mut Vec<(TableName, Spot)>) -> Result<()> {
-        match event.header.kind {
-            Kind::FORMAT_DESCRIPTION => {}
-            Kind::QUERY | Kind::QUERY_COMPRESSED => {
-                let query = Query::parse(event, LIMIT).map_err(|error| self.damaged(&error))?;
-                if matches!(query.text.as_ref(), b"BEGIN" | b"COMMIT") {
-                    return Ok(());
-                }
-                let version =
-                    tideway_mysql::info::Version::parse(&self.checker.format().server_version);
-                let version = version.unwrap_or(tideway_mysql::info::Version::new(8, 0, 0));
-                let mut context = Context::new(self.flavor, version);
-                context.sql_mode = SqlMode(query.status.sql_mode.unwrap_or(0));
-                context.default_schema = Some(query.schema.clone()).filter(|s| !s.is_empty());
-                let text = String::from_utf8_lossy(&query.text);
-                let statement = Statement::parse(&text, &context);
-                let exchanges = statement.names.iter().any(|n| n.role == NameRole::Exchange);
-                let alters = matches!(
-                    statement.kind,
-                    ddl::Kind::AlterTable(_) | ddl::Kind::RenameTable(_)
-                );
-                let names = statement.names.iter().filter(|name| {
-                    alters
-                        && (name.role == NameRole::NewName
-                            || exchanges
-                                && matches!(name.role, NameRole::Exchange | NameRole::Table))
-                });
-                let spot = match self.spot.begin {
-                    Some(_) => self.spot.clone(),
-                    None => self.here(None),
-                };
-                found.extend(names.filter_map(|name| Some((name.table()?, spot.clone()))));
-            }
-            _ => {
-                let begin = Begin::parse(event).map_err(|error| self.damaged(&error))?;
-                self.spot = self.here(begin.gtid);
-            }
-        }
-        Ok(())
-    }
-
-    fn here(&self, gtid: Option<tideway_mysql::gtid::Gtid>) -> Spot {
-        Spot {
-            server_uuid: self.server_uuid.clone(),
-            begin: self.position.clone(),
-            gtid,
-        }
-    }
-
-    fn damaged(&self, error: &tideway_mysql::binlog::Error) -> Error {
-        Error::Document {
-            key: "a segment of the binlog".to_owned(),
-            what: error.to_string(),
-            way_out: "look at it by `tideway staging verify`",
-        }
-    }
 }
 
-fn wanted(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::FORMAT_DESCRIPTION
-            | Kind::QUERY
-            | Kind::QUERY_COMPRESSED
-            | Kind::GTID
-            | Kind::ANONYMOUS_GTID
-            | Kind::GTID_TAGGED
-            | Kind::MARIADB_GTID
-    )
+/// The tables whose name a statement gives to the rows of another.
+fn arrivals(statement: &Statement) -> Vec<TableName> {
+    let exchanges = statement
+        .names
+        .iter()
+        .any(|name| name.role == NameRole::Exchange);
+    let alters = matches!(
+        statement.kind,
+        ddl::Kind::AlterTable(_) | ddl::Kind::RenameTable(_)
+    );
+    let names = statement.names.iter().filter(|name| {
+        alters
+            && (name.role == NameRole::NewName
+                || exchanges && matches!(name.role, NameRole::Exchange | NameRole::Table))
+    });
+    names.filter_map(NameRef::table).collect()
+}
+
+fn damaged(error: &tideway_mysql::binlog::Error) -> Error {
+    Error::Document {
+        key: "a segment of the binlog".to_owned(),
+        what: error.to_string(),
+        way_out: "look at it by `tideway staging verify`",
+    }
 }

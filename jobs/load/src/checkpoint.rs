@@ -18,7 +18,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, params};
 use tideway_mysql::Error;
 use tideway_mysql::schema::TableName;
-use tideway_mysql::sql;
+use tideway_mysql::{sql, syncer};
 
 use crate::error::{LoadError, Result};
 
@@ -403,7 +403,7 @@ impl Checkpoint {
     /// # Errors
     /// The server's refusal.
     pub async fn applied(&self, conn: &mut Conn, task: &str) -> Result<Option<String>> {
-        let table = format!("{task}_syncer_checkpoint");
+        let table = syncer::table(task);
         let name = format!("{}.{}", sql::ident(&self.schema), sql::ident(&table));
         let columns: Vec<String> = conn
             .exec(

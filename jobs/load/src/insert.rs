@@ -7,6 +7,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use tideway_mysql::info::Flavor;
 use tideway_mysql::schema::ColumnDef;
+use tideway_mysql::session::LENIENT_SQL_MODE;
 use tideway_mysql::types::cells::Cells;
 use tideway_mysql::types::literal::write_literal;
 use tideway_mysql::types::load_text::LoadTextError;
@@ -170,11 +171,10 @@ impl Writer<'_> {
     /// it, if these are the only warnings.
     async fn lenient(&self, conn: &mut Conn, text: &str, row: usize, invalid: u64) -> Result<()> {
         let doing = format!("insert into {}", self.table.target);
-        let statements = [
-            "SET @tideway_mode = @@SESSION.sql_mode, \
-             SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'",
-            text,
-        ];
+        let lenient = format!(
+            "SET @tideway_mode = @@SESSION.sql_mode, SESSION sql_mode = '{LENIENT_SQL_MODE}'"
+        );
+        let statements = [lenient.as_str(), text];
         for statement in statements {
             if let Err(error) = conn.query_drop(statement).await {
                 let error = Error::query(conn, &doing, error);

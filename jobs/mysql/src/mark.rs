@@ -32,11 +32,9 @@ impl Mark {
     /// A mark at `position` of the server with this UUID.
     #[must_use]
     pub fn new(server_uuid: &str, position: BinlogPosition) -> Self {
-        let gtids = position.gtid_set.as_deref();
-        let gtids = gtids.and_then(|text| GtidSet::parse(text).ok());
         Self {
             server_uuid: server_uuid.to_owned(),
-            gtids: gtids.filter(|set| !set.is_empty()),
+            gtids: position.gtids().filter(|set| !set.is_empty()),
             position,
         }
     }
@@ -70,9 +68,7 @@ impl Mark {
     #[must_use]
     pub fn passed(&self, server_uuid: &str, position: &BinlogPosition) -> bool {
         let by_set = || {
-            let reached = position.gtid_set.as_deref();
-            let reached = reached.and_then(|text| GtidSet::parse(text).ok());
-            match (&self.gtids, reached) {
+            match (&self.gtids, position.gtids()) {
                 (Some(set), Some(reached)) => reached.contains(set),
                 // Nothing of it can be told on another server.
                 _ => server_uuid != self.server_uuid,

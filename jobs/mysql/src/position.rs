@@ -26,7 +26,7 @@ pub struct BinlogPosition {
 /// As DM shows it: `(binlog.000001, 154)`, with the GTID set behind.
 impl fmt::Display for BinlogPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({}, {})", self.file, self.pos)?;
+        f.write_str(&self.place())?;
         match &self.gtid_set {
             Some(gtids) if !gtids.is_empty() => write!(f, " gtid {gtids}"),
             _ => Ok(()),
@@ -35,6 +35,18 @@ impl fmt::Display for BinlogPosition {
 }
 
 impl BinlogPosition {
+    /// File and offset as DM shows them: `(binlog.000001, 154)`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("({}, {})", self.file, self.pos)
+    }
+
+    /// The GTIDs executed up to there; `None` where there are none, or they are no set.
+    #[must_use]
+    pub fn gtids(&self) -> Option<GtidSet> {
+        GtidSet::parse(self.gtid_set.as_deref()?).ok()
+    }
+
     /// The number of the log file: 7 of `binlog.000007`.
     #[must_use]
     pub fn file_number(&self) -> Option<u64> {
@@ -56,10 +68,7 @@ impl BinlogPosition {
 /// It is what a fail-over looks like: another UUID, the same transactions.
 #[must_use]
 pub fn continues(recorded: Option<&BinlogPosition>, now: Option<&BinlogPosition>) -> bool {
-    let set = |position: Option<&BinlogPosition>| {
-        let text = position?.gtid_set.as_deref()?;
-        GtidSet::parse(text).ok().filter(|set| !set.is_empty())
-    };
+    let set = |position: Option<&BinlogPosition>| position?.gtids().filter(|set| !set.is_empty());
     match (set(recorded), set(now)) {
         (Some(recorded), Some(now)) => now.contains(&recorded),
         _ => false,

@@ -30,6 +30,10 @@ pub const SOURCE_SQL_MODE: &str = "ALLOW_INVALID_DATES";
 pub const TARGET_SQL_MODE: &str =
     "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION";
 
+/// `sql_mode` of a session at a target in which strict mode refuses nothing: an invalid member of ENUM
+/// is stored as it is.
+pub const LENIENT_SQL_MODE: &str = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES";
+
 /// Variables that a file cannot override: values would change on their way.
 const PROTECTED: &[&str] = &[
     "autocommit",

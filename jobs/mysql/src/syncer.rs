@@ -8,12 +8,23 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use crate::error::{Error, Result};
-use crate::gtid::GtidSet;
 use crate::position::BinlogPosition;
 use crate::sql;
 
 /// What reading fails with while the table, its database, or a column of this version is not there.
 const NOT_THERE: &[u16] = &[1146, 1049, 1054];
+
+/// Name of the table, without its schema.
+#[must_use]
+pub fn table(task: &str) -> String {
+    format!("{task}_syncer_checkpoint")
+}
+
+/// Its quoted name.
+#[must_use]
+pub fn qualified(meta_schema: &str, task: &str) -> String {
+    format!("{}.{}", sql::ident(meta_schema), sql::ident(&table(task)))
+}
 
 /// The checkpoint of one source.
 #[derive(Clone, Debug)]
@@ -26,9 +37,8 @@ impl Syncer {
     /// Names the table.
     #[must_use]
     pub fn new(meta_schema: &str, task: &str, source: &str) -> Self {
-        let table = format!("{task}_syncer_checkpoint");
         Self {
-            name: format!("{}.{}", sql::ident(meta_schema), sql::ident(&table)),
+            name: qualified(meta_schema, task),
             source: source.to_owned(),
         }
     }
@@ -76,11 +86,7 @@ impl Syncer {
 /// offset as well, gaps are of no account.
 #[must_use]
 pub fn reached(applied: &BinlogPosition, wanted: &BinlogPosition) -> bool {
-    let set = |position: &BinlogPosition| {
-        let set = position.gtid_set.as_deref();
-        set.and_then(|text| GtidSet::parse(text).ok())
-            .filter(|set| !set.is_empty())
-    };
+    let set = |position: &BinlogPosition| position.gtids().filter(|set| !set.is_empty());
     match (set(applied), set(wanted)) {
         (Some(gtids), Some(others)) => {
             gtids.contains(&others) || gtids.reaches(&others) && applied.reached(wanted)

@@ -3,6 +3,8 @@
 use clap::{Args, Subcommand};
 use tideway_job::Output;
 
+use super::ServersOf;
+
 /// Which task is meant, where its name and its staging are enough.
 #[derive(Args, Debug, Clone)]
 pub struct TaskRef {
@@ -134,26 +136,9 @@ It is safe when each source refuses writes, everything in its binary log is appl
 held up, and a validation that began after the last change found no differences. Then the AUTO_INCREMENT
 of the target's tables is set beyond that of the sources. Exit code 0: safe; 1: not yet.")]
 pub struct CutoverArgs {
-    /// The workflow file
-    #[arg(value_name = "FILE", required_unless_present = "task")]
-    pub workflow: Option<String>,
-
-    /// DM task file (default: the workflow's)
-    #[arg(long, env = "TIDEWAY_TASK", value_name = "FILE")]
-    pub task: Option<String>,
-
-    /// DM source files (default: the workflow's)
-    #[arg(
-        long,
-        env = "TIDEWAY_SOURCE",
-        value_name = "FILE",
-        value_delimiter = ','
-    )]
-    pub source: Vec<String>,
-
-    /// Staging (default: the workflow's, else ./tideway-staging)
-    #[arg(long, env = "TIDEWAY_STAGING", value_name = "URL")]
-    pub staging: Option<String>,
+    /// Which task, and its servers.
+    #[command(flatten)]
+    pub of: ServersOf,
 
     /// The applications are stopped, although the sources would take writes
     #[arg(long)]

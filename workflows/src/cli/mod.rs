@@ -201,6 +201,31 @@ pub struct TaskOf {
     pub staging: Option<String>,
 }
 
+/// Which task is meant, with the files that name its servers.
+#[derive(Args, Debug, Clone)]
+pub struct ServersOf {
+    /// The workflow file
+    #[arg(value_name = "FILE", required_unless_present = "task")]
+    pub workflow: Option<String>,
+
+    /// DM task file (default: the workflow's)
+    #[arg(long, env = "TIDEWAY_TASK", value_name = "FILE")]
+    pub task: Option<String>,
+
+    /// DM source files (default: the workflow's)
+    #[arg(
+        long,
+        env = "TIDEWAY_SOURCE",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub source: Vec<String>,
+
+    /// Staging (default: the workflow's, else ./tideway-staging)
+    #[arg(long, env = "TIDEWAY_STAGING", value_name = "URL")]
+    pub staging: Option<String>,
+}
+
 /// Commands over task and source files.
 #[derive(Subcommand, Debug)]
 pub enum ConfigCommand {
@@ -248,26 +273,9 @@ Examples:
 
 The migrated tables at the target are not touched.")]
 pub struct CleanupArgs {
-    /// The workflow file
-    #[arg(value_name = "FILE", required_unless_present = "task")]
-    pub workflow: Option<String>,
-
-    /// DM task file (default: the workflow's)
-    #[arg(long, env = "TIDEWAY_TASK", value_name = "FILE")]
-    pub task: Option<String>,
-
-    /// DM source files (default: the workflow's)
-    #[arg(
-        long,
-        env = "TIDEWAY_SOURCE",
-        value_name = "FILE",
-        value_delimiter = ','
-    )]
-    pub source: Vec<String>,
-
-    /// Staging (default: the workflow's, else ./tideway-staging)
-    #[arg(long, env = "TIDEWAY_STAGING", value_name = "URL")]
-    pub staging: Option<String>,
+    /// Which task, and its servers.
+    #[command(flatten)]
+    pub of: ServersOf,
 
     /// Do not ask
     #[arg(long)]

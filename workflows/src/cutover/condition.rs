@@ -9,9 +9,8 @@ use mysql_async::prelude::Queryable;
 use serde::{Deserialize, Serialize};
 use tideway_config::{ResolvedSource, ResolvedTask};
 use tideway_job::JobError;
-use tideway_mysql::gtid::GtidSet;
 use tideway_mysql::position::{self, BinlogPosition};
-use tideway_mysql::{Server, sql};
+use tideway_mysql::{Server, sql, syncer};
 use tideway_staging::Staging;
 use tideway_staging::layout::SourceKeys;
 
@@ -144,11 +143,7 @@ impl Source<'_> {
 
     async fn checkpoint(&self) -> Result<Option<Checkpoint>, JobError> {
         type Row = (String, u64, Option<String>, Option<i64>, Option<String>);
-        let table = format!(
-            "{}.{}",
-            sql::ident(&self.task.meta_schema),
-            sql::ident(&format!("{}_syncer_checkpoint", self.task.name))
-        );
+        let table = syncer::qualified(&self.task.meta_schema, &self.task.name);
         let query = format!(
             "SELECT binlog_name, binlog_pos, binlog_gtid, event_time, pending_ddl FROM {table} \
              WHERE source = {} AND db = '' AND tbl = ''",
@@ -177,10 +172,7 @@ impl Source<'_> {
 /// Whether everything up to `wanted` is at or before `place`: by GTID sets where both have them, since
 /// after a fail-over files mean nothing; else by file and offset.
 fn covers(place: &BinlogPosition, wanted: &BinlogPosition) -> bool {
-    let set = |position: &BinlogPosition| {
-        let set = GtidSet::parse(position.gtid_set.as_deref()?).ok()?;
-        (!set.is_empty()).then_some(set)
-    };
+    let set = |position: &BinlogPosition| position.gtids().filter(|set| !set.is_empty());
     match (set(place), set(wanted)) {
         (Some(place), Some(wanted)) => place.contains(&wanted),
         _ => place.reached(wanted),

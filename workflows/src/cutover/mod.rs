@@ -29,7 +29,7 @@ use tideway_staging::Staging;
 use tideway_staging::layout::TaskKeys;
 
 use crate::cli::CutoverArgs;
-use crate::{configuration, task_files};
+use crate::task_files;
 use condition::{Condition, Source};
 use numbers::Raised;
 
@@ -58,22 +58,7 @@ struct SourceAnswer {
 /// # Errors
 /// Wrong files; a server or staging that cannot be reached.
 pub async fn run(args: &CutoverArgs) -> Result<u8, JobError> {
-    let files = task_files::find(
-        args.workflow.as_deref(),
-        args.task.as_deref(),
-        &args.source,
-        args.staging.as_deref(),
-    )
-    .await?;
-    if files.sources.is_empty() {
-        return Err(JobError::config(
-            "name the task's source files with --source, once for each",
-        ));
-    }
-    let task = configuration::read(&files.task, &files.sources, None)
-        .await?
-        .task;
-    let staging = Staging::open(&files.staging).await?;
+    let (task, staging) = task_files::open(&args.of).await?;
     let target = Server::connect(
         &endpoint(&task.target, "target".to_owned()),
         Role::Target,

@@ -24,7 +24,7 @@ use tideway_config::ResolvedSource;
 use tideway_job::{Job, Progress};
 use tideway_mysql::binlog::table_map::TableMap;
 use tideway_mysql::connect::Server;
-use tideway_mysql::fence::{Fence, OwnerTable};
+use tideway_mysql::fence::Fence;
 use tideway_mysql::gtid::{Gtid, GtidSet};
 use tideway_mysql::info::{Flavor, Version};
 use tideway_mysql::position::BinlogPosition;
@@ -66,8 +66,6 @@ pub struct Setting<'a> {
     pub flavor: Flavor,
     /// The checkpoint's table.
     pub checkpoint: Checkpoint,
-    /// The owners' table.
-    pub owners: OwnerTable,
     /// Its right to write, of the connection that writes the checkpoint.
     pub fence: Fence,
     /// Largest event, in bytes.
@@ -146,7 +144,6 @@ pub struct Applier<'a> {
     previous: String,
     /// Behind the last event.
     pub(super) position: BinlogPosition,
-    gtids: Option<GtidSet>,
     /// Behind the last transaction.
     point: Point,
     /// Tokens on their way, and what the checkpoint becomes when they pass.
@@ -181,10 +178,8 @@ impl<'a> Applier<'a> {
         saved: Saved,
         keyless: Keyless,
         conn: Conn,
-        previous: String,
     ) -> Self {
-        let gtids = saved.position.gtid_set.as_deref();
-        let gtids = gtids.and_then(|text| GtidSet::parse(text).ok());
+        let previous = saved.state.previous.clone();
         let flavor = set.target.info().flavor;
         let saved_totals = saved.state.totals;
         let duration = set.source.sync.safe_mode_duration_given();
@@ -193,7 +188,7 @@ impl<'a> Applier<'a> {
                 place: saved.place,
                 previous: previous.clone(),
                 position: saved.position.clone(),
-                gtids: gtids.clone(),
+                gtids: saved.position.gtids(),
                 time: saved.event_time,
                 totals: saved.state.totals,
                 prepared: saved.state.prepared.clone(),
@@ -216,7 +211,6 @@ impl<'a> Applier<'a> {
             server_uuid: String::new(),
             previous,
             position: saved.position.clone(),
-            gtids,
             tokens: VecDeque::new(),
             last_token: Instant::now(),
             last_store: Instant::now(),
@@ -261,10 +255,7 @@ impl<'a> Applier<'a> {
             });
         }
         if self.transaction.is_none() {
-            let set = from.gtid_set.as_deref();
-            if let Some(set) = set.and_then(|text| GtidSet::parse(text).ok()) {
-                self.gtids = Some(set);
-            }
+            self.point.gtids = from.gtids().or(self.point.gtids.take());
         }
         self.position = from;
         self.maps.clear();
@@ -285,15 +276,14 @@ impl<'a> Applier<'a> {
         let to: BinlogPosition = self.typed(&marker.to)?;
         self.previous = hash;
         if self.transaction.is_none() {
-            let set = to.gtid_set.as_deref();
-            if let Some(set) = set.and_then(|text| GtidSet::parse(text).ok()) {
-                self.gtids = Some(set);
-            }
+            self.point.gtids = to.gtids().or(self.point.gtids.take());
             self.position = to.clone();
             self.point_here(Place::start_of(marker.number + 1));
         }
         if self.window_passed(&to) {
+            // Nothing that comes is covered by a mark any more: they need not be asked.
             self.dump = DumpMarks::default();
+            self.catalog.forget_marks();
             if let Some(table) = self.catalog.unexplained() {
                 return Err(Error::Table {
                     source_id: self.id().to_owned(),
@@ -364,9 +354,9 @@ impl<'a> Applier<'a> {
     pub(super) fn finish(&mut self, end: Place) -> Result<()> {
         if let Some(transaction) = self.transaction.take() {
             if let Some(gtid) = &transaction.spot.gtid {
-                let added = match &mut self.gtids {
+                let added = match &mut self.point.gtids {
                     Some(set) => set.add(gtid),
-                    None => GtidSet::parse(&gtid.to_string()).map(|set| self.gtids = Some(set)),
+                    none => GtidSet::parse(&gtid.to_string()).map(|set| *none = Some(set)),
                 };
                 added.map_err(|error| Error::Mismatch {
                     source_id: self.id().to_owned(),
@@ -401,7 +391,6 @@ impl<'a> Applier<'a> {
         self.point.place = place;
         self.point.previous.clone_from(&self.previous);
         self.point.position.clone_from(&self.position);
-        self.point.gtids.clone_from(&self.gtids);
     }
 
     pub(super) fn totals(&mut self) -> &mut Totals {
@@ -606,11 +595,10 @@ impl<'a> Applier<'a> {
         };
         let master = self.captured.as_ref().unwrap_or(&saved.position);
         let gtids = |position: &BinlogPosition| position.gtid_set.clone().unwrap_or_default();
-        let place = |position: &BinlogPosition| format!("({}, {})", position.file, position.pos);
         self.progress.sync(SyncState {
-            master_binlog: place(master),
+            master_binlog: master.place(),
             master_gtid: gtids(master),
-            syncer_binlog: place(&saved.position),
+            syncer_binlog: saved.position.place(),
             syncer_gtid: gtids(&saved.position),
             total_events: totals.events,
             total_rows: totals.rows,

@@ -63,27 +63,40 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads the checkpoint, or makes the first one.
+    /// What a first apply begins from, as soon as all is there.
     ///
     /// # Errors
-    /// Something is missing that must be there first; staging and target do not belong together; a
-    /// server or staging failed.
-    pub async fn read(&self, checkpoint: &Checkpoint, conn: &mut Conn) -> Result<Begin> {
+    /// Something is missing that must be there first; a server or staging failed.
+    pub async fn first(&self, checkpoint: &Checkpoint, conn: &mut Conn) -> Result<(Start, Begin)> {
         let start: Start = self
             .wait_for(
                 "start.json, which `tideway-cdc capture` writes first",
                 || async { Ok(self.job.staging.get_json(&self.keys.start()).await?) },
             )
             .await?;
-        let saved = checkpoint.read(conn).await?;
-        let mut begin = if self.job.task.mode == TaskMode::Incremental {
+        let begin = if self.job.task.mode == TaskMode::Incremental {
             self.at_start(&start)?
         } else {
-            self.after_dump(&start, saved.is_some(), conn).await?
+            let applied = checkpoint.read(conn).await?.is_some();
+            self.after_dump(&start, applied, conn).await?
         };
-        let Some(saved) = saved else {
+        Ok((start, begin))
+    }
+
+    /// Goes on from the checkpoint, where there is one.
+    ///
+    /// # Errors
+    /// Staging and target do not belong together; a server failed.
+    pub async fn resume(
+        &self,
+        mut begin: Begin,
+        start: &Start,
+        checkpoint: &Checkpoint,
+        conn: &mut Conn,
+    ) -> Result<Begin> {
+        let Some(saved) = checkpoint.read(conn).await? else {
             if self.job.task.mode == TaskMode::Incremental {
-                self.read_source(&mut begin, &start).await?;
+                self.read_source(&mut begin, start).await?;
             }
             return Ok(begin);
         };
@@ -168,7 +181,7 @@ impl Reader<'_> {
                 end: mark(&manifest.end)?,
             }
         };
-        let mut saved = self.first(manifest.hash(), start)?;
+        let mut saved = self.first_row(manifest.hash(), start)?;
         for database in &plan.databases {
             note_database(&database.create_sql, start, &mut saved.state.databases);
         }
@@ -247,7 +260,7 @@ impl Reader<'_> {
     fn at_start(&self, start: &Start) -> Result<Begin> {
         let text = serde_json::to_string(start).unwrap_or_default();
         Ok(Begin {
-            saved: self.first(hex::encode(Sha256::digest(text.as_bytes())), start)?,
+            saved: self.first_row(hex::encode(Sha256::digest(text.as_bytes())), start)?,
             fresh: true,
             catalog: Catalog::default(),
             dump: DumpMarks::default(),
@@ -294,7 +307,7 @@ impl Reader<'_> {
         Ok(Server::connect(&endpoint, tideway_mysql::connect::Role::Source, 1).await?)
     }
 
-    fn first(&self, origin: String, start: &Start) -> Result<Saved> {
+    fn first_row(&self, origin: String, start: &Start) -> Result<Saved> {
         let position: Option<BinlogPosition> = self.typed(&start.position, "start.json")?;
         let Some(position) = position else {
             return Err(Error::Mismatch {

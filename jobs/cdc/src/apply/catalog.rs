@@ -116,6 +116,14 @@ impl Catalog {
         }
     }
 
+    /// The time of the dump is over.
+    pub fn forget_marks(&mut self) {
+        for known in self.tables.values_mut() {
+            known.defined = None;
+            known.dumped = None;
+        }
+    }
+
     /// Whether the definition of a table already has what a DDL at this spot does.
     #[must_use]
     pub fn has_ddl(&self, name: &TableName, spot: &Spot) -> bool {

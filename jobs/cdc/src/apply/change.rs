@@ -114,7 +114,7 @@ impl Encoder {
                 rows::Change::Insert => Op::Insert(self.tuple(table, &images.after)?),
                 rows::Change::Delete => {
                     self.former_key(table, &images.before)?;
-                    Op::Delete(self.key_text(table, &self.former, &self.former_ends))
+                    Op::Delete(key_text(table, &self.former, &self.former_ends))
                 }
                 rows::Change::Update => self.update(table, images)?,
             }
@@ -150,7 +150,7 @@ impl Encoder {
             Op::Update(tuple)
         } else {
             Op::Move {
-                key: self.key_text(table, &self.former, &self.former_ends),
+                key: key_text(table, &self.former, &self.former_ends),
                 tuple,
                 ends: self.ends.clone(),
             }
@@ -186,20 +186,6 @@ impl Encoder {
         Ok(())
     }
 
-    /// The key as the right side of a comparison.
-    fn key_text(&self, table: &Table, former: &[u8], ends: &[usize]) -> Vec<u8> {
-        let values = former.get(..ends.last().copied().unwrap_or(0));
-        let values = values.unwrap_or_default();
-        if table.key.len() == 1 {
-            return values.to_vec();
-        }
-        let mut text = Vec::with_capacity(values.len() + 2);
-        text.push(b'(');
-        text.extend_from_slice(values);
-        text.push(b')');
-        text
-    }
-
     /// `UPDATE … LIMIT 1` or `DELETE … LIMIT 1` of a row that is found by all its values.
     fn statement(
         &mut self,
@@ -230,6 +216,20 @@ impl Encoder {
         text.extend_from_slice(b" LIMIT 1");
         Ok(text)
     }
+}
+
+/// The key as the right side of a comparison.
+fn key_text(table: &Table, former: &[u8], ends: &[usize]) -> Vec<u8> {
+    let values = former.get(..ends.last().copied().unwrap_or(0));
+    let values = values.unwrap_or_default();
+    if table.key.len() == 1 {
+        return values.to_vec();
+    }
+    let mut text = Vec::with_capacity(values.len() + 2);
+    text.push(b'(');
+    text.extend_from_slice(values);
+    text.push(b')');
+    text
 }
 
 /// The value of this number, in text whose first value begins at `begin`; a byte lies between two.

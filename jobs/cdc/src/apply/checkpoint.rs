@@ -27,7 +27,7 @@ use tideway_mysql::ddl::model::Database;
 use tideway_mysql::fence::Fence;
 use tideway_mysql::position::BinlogPosition;
 use tideway_mysql::schema::{TableDef, TableName};
-use tideway_mysql::sql;
+use tideway_mysql::{sql, syncer};
 
 use super::error::{Error, Result};
 use super::place::Place;
@@ -137,9 +137,8 @@ impl Checkpoint {
     /// Names the table.
     #[must_use]
     pub fn new(meta_schema: &str, task: &str, source: &str) -> Self {
-        let table = format!("{task}_syncer_checkpoint");
         Self {
-            name: format!("{}.{}", sql::ident(meta_schema), sql::ident(&table)),
+            name: syncer::qualified(meta_schema, task),
             schema: meta_schema.to_owned(),
             source: source.to_owned(),
         }

@@ -40,6 +40,7 @@ use super::error::{Error, Result};
 use super::filters::Verdict;
 use super::place::Place;
 use super::session;
+use super::shortened;
 use super::steps::{Planned, Scope, Step};
 
 /// How often the target is asked whether a DDL still runs.
@@ -100,7 +101,7 @@ impl Applier<'_> {
                     source = self.id(),
                     position = %self.position,
                     "left out, a {what} is not migrated: {}",
-                    shortened(&statement.text)
+                    shortened(&statement.text, 200)
                 );
                 return Ok(nothing);
             }
@@ -132,12 +133,10 @@ impl Applier<'_> {
             // Done before a kill in what follows; the definitions were stored with it.
             return Ok(nothing);
         }
-        // An order stands in place of what was refused, with steps of its own.
-        let former = match former {
-            Some(pending) if pending.refused && self.order().await?.is_some() => None,
-            former => former,
-        };
-        let steps = self.ordered_steps(statement, query, planned.steps).await?;
+        let order = self.order().await?;
+        // It stands in place of what was refused, with steps of its own.
+        let former = former.filter(|pending| !pending.refused || order.is_none());
+        let steps = self.ordered_steps(statement, order, planned.steps);
         self.run_steps(statement, query, &steps, begin, former)
             .await?;
         let definitions = self
@@ -287,14 +286,14 @@ impl Applier<'_> {
     }
 
     /// The steps, or those that a person ordered in their place.
-    async fn ordered_steps(
+    fn ordered_steps(
         &self,
         statement: &Statement,
-        _query: &Query<'_>,
+        order: Option<ddl_orders::Order>,
         steps: Vec<Step>,
-    ) -> Result<Vec<Step>> {
-        let Some(order) = self.order().await? else {
-            return Ok(steps);
+    ) -> Vec<Step> {
+        let Some(order) = order else {
+            return steps;
         };
         tracing::warn!(
             source = self.id(),
@@ -302,14 +301,14 @@ impl Applier<'_> {
             "{} by order of {}: {}",
             order.action.name(),
             order.by,
-            shortened(&statement.text)
+            shortened(&statement.text, 200)
         );
         let ordered = order.statements.iter().map(|sql| plain_step(sql));
-        Ok(match order.action {
+        match order.action {
             ddl_orders::Action::Skip => Vec::new(),
             ddl_orders::Action::Replace => ordered.collect(),
             ddl_orders::Action::Inject => ordered.chain(steps).collect(),
-        })
+        }
     }
 
     /// Runs the steps, from the one that a former process had begun.
@@ -332,7 +331,7 @@ impl Applier<'_> {
                         tracing::info!(
                             source = self.id(),
                             "done already, before this process began: {}",
-                            shortened(&step.sql)
+                            shortened(&step.sql, 200)
                         );
                         continue;
                     }
@@ -372,7 +371,7 @@ impl Applier<'_> {
         step: &Step,
     ) -> Result<()> {
         self.progress
-            .message(format!("running {}", shortened(&step.sql)));
+            .message(format!("running {}", shortened(&step.sql, 200)));
         let fence = self.set.fence.clone();
         let flavor = self.set.target.info().flavor;
         let source_flavor = self.set.flavor;
@@ -414,7 +413,7 @@ impl Applier<'_> {
                 tracing::info!(
                     source = self.id(),
                     "another source made it already: {}",
-                    shortened(&step.sql)
+                    shortened(&step.sql, 200)
                 );
                 Ok(())
             }
@@ -504,7 +503,7 @@ impl Applier<'_> {
                 told = true;
                 self.progress.message(format!(
                     "the target still runs {}, waiting for it",
-                    shortened(&step.sql)
+                    shortened(&step.sql, 200)
                 ));
             }
             tokio::select! {
@@ -524,7 +523,7 @@ impl Applier<'_> {
         if matches!(statement.kind, Kind::RenameTable(_)) {
             return Ok(self.renamed_definitions(changes, renamed));
         }
-        let mut model = self.model();
+        let mut model = self.model(statement);
         let unknown = match model::apply(statement, &mut model) {
             Ok(_) => {
                 self.saved.state.databases = databases(&model);
@@ -608,11 +607,13 @@ impl Applier<'_> {
         changed.into_iter().collect()
     }
 
-    /// The definitions as the model wants them.
-    fn model(&self) -> model::Catalog {
+    /// What the model needs: the tables that the statement names, and the defaults of databases.
+    fn model(&self, statement: &Statement) -> model::Catalog {
         let mut model = model::Catalog::default();
-        for known in self.catalog.iter() {
-            model.insert(TableDef::clone(&known.def));
+        for name in statement.tables() {
+            if let Some(known) = self.catalog.get(&name) {
+                model.insert(TableDef::clone(&known.def));
+            }
         }
         for (name, database) in &self.saved.state.databases {
             model.insert_database(name, database.clone());
@@ -662,13 +663,5 @@ fn plain_step(sql: &str) -> Step {
         sql: sql.to_owned(),
         touched: Vec::new(),
         database: None,
-    }
-}
-
-/// The beginning of a statement, for a message.
-pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
     }
 }

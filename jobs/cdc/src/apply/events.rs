@@ -43,7 +43,7 @@ impl Applier<'_> {
             return Ok(());
         }
         // A transaction begins in front of its first event.
-        if begins(event.header.kind) {
+        if event.header.kind.begins_transaction() {
             self.begin(event, at)?;
             self.move_position(event);
             return Ok(());
@@ -65,7 +65,7 @@ impl Applier<'_> {
                 let query = Query::parse(event, limit).map_err(|error| self.damaged(error))?;
                 Box::pin(self.query(&query, event, at, end)).await
             }
-            Kind::XID => self.commit(end).await,
+            Kind::XID => self.close(end).await,
             Kind::XA_PREPARE => {
                 let prepare = XaPrepare::parse(event).map_err(|error| self.damaged(error))?;
                 self.prepare(&prepare, end).await
@@ -136,7 +136,7 @@ impl Applier<'_> {
         }
         match query.text.as_ref() {
             b"BEGIN" => return self.word(&TransactionWord::Begin, at, end).await,
-            b"COMMIT" => return self.commit(end).await,
+            b"COMMIT" => return self.close(end).await,
             _ => {}
         }
         let (text, context) = self.statement_context(query)?;
@@ -172,7 +172,7 @@ impl Applier<'_> {
                 }
                 Ok(())
             }
-            TransactionWord::Commit => self.commit(end).await,
+            TransactionWord::Commit => self.close(end).await,
             TransactionWord::Rollback => {
                 if self.transaction.as_ref().is_some_and(|t| t.sent > 0) {
                     return Err(self.unsupported(
@@ -217,7 +217,7 @@ impl Applier<'_> {
             }
             TransactionWord::XaCommit { xid, one_phase } => {
                 if *one_phase {
-                    return self.commit(end).await;
+                    return self.close(end).await;
                 }
                 self.xa_commit(xid).await?;
                 self.close(end).await
@@ -243,12 +243,6 @@ impl Applier<'_> {
         } else {
             self.prepared().insert(xid, range);
         }
-        self.close(end).await
-    }
-
-    /// The transaction commits.
-    async fn commit(&mut self, end: Place) -> Result<()> {
-        // What comes behind a segment's beginning without one ended what began before capture did.
         self.close(end).await
     }
 
@@ -285,14 +279,6 @@ impl Applier<'_> {
             what,
         }
     }
-}
-
-/// Whether a transaction begins with an event of this kind.
-fn begins(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::GTID | Kind::ANONYMOUS_GTID | Kind::GTID_TAGGED | Kind::MARIADB_GTID
-    )
 }
 
 /// Events that change nothing: what a file begins and ends with, and what only replicas of statements

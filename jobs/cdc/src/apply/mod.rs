@@ -49,8 +49,7 @@ use tideway_mysql::fence::{Fence, OwnerTable};
 use tideway_mysql::info::Flavor;
 use tideway_mysql::position::BinlogPosition;
 use tideway_mysql::retry::{RetryPolicy, with_retry};
-use tideway_staging::document::Start;
-use tideway_staging::layout::SourceKeys;
+use tideway_staging::layout::{SourceKeys, capture_lease};
 use tideway_staging::lease::{self, Acquired, Lease};
 use tideway_staging::segment::{Chain, SegmentMarker, read_marker};
 use tokio::sync::mpsc;
@@ -75,12 +74,6 @@ const TICK: Duration = Duration::from_millis(200);
 const NO_CAPTURE: Duration = Duration::from_secs(30);
 /// The smallest limit of an event.
 const EVENT: usize = 32 << 20;
-
-/// Name of the lease under which a source is captured.
-#[must_use]
-pub fn capture_lease(source: &str) -> String {
-    format!("capture/{source}")
-}
 
 /// Applies one source until it is told to end, or `--until` is reached.
 ///
@@ -167,20 +160,16 @@ async fn with_target(
         keys: &keys,
         wait: args.wait,
     };
-    // Waits for what must be there first, before a former owner is shut out.
-    reader.read(&checkpoint, &mut conn).await?;
+    // What must be there first is waited for before a former owner is shut out; how far that one came is
+    // read behind it.
+    let (start, begin) = reader.first(&checkpoint, &mut conn).await?;
     let fences = raise(&owners, server, &source.id, workers + 1).await?;
-    let mut begin = reader.read(&checkpoint, &mut conn).await?;
+    let mut begin = reader.resume(begin, &start, &checkpoint, &mut conn).await?;
     let mut fences = fences.into_iter();
     let Some(fence) = fences.next() else {
         return Err(Error::Stopped);
     };
     fence.record_connection(&mut conn).await?;
-    let start: Start = job
-        .staging
-        .get_json(&keys.start())
-        .await?
-        .ok_or(Error::Stopped)?;
     let flavor = flavor_of(&start.flavor);
     let event_limit = u32::try_from((job.memory.total() / 2).max(EVENT)).unwrap_or(u32::MAX);
     if begin.fresh && job.task.mode == TaskMode::Incremental {
@@ -221,12 +210,10 @@ async fn with_target(
         target: server.clone(),
         flavor,
         checkpoint,
-        owners,
         fence,
         event_limit,
     };
     let place = begin.saved.place;
-    let previous = chain.previous().to_owned();
     let mut feed = Feed::start(&source.id, &job.staging, &keys, chain, place, event_limit);
     let mut applier = Applier::new(
         setting,
@@ -239,7 +226,6 @@ async fn with_target(
         begin.saved,
         keyless,
         conn,
-        previous,
     );
     progress.stage("applying");
     let ends = Ends {
@@ -519,5 +505,13 @@ pub(crate) fn flavor_of(name: &str) -> Flavor {
         "aurora" => Flavor::Aurora,
         "tidb" => Flavor::TiDb,
         _ => Flavor::MySql,
+    }
+}
+
+/// The beginning of a text, at most so many characters, for a message.
+fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }

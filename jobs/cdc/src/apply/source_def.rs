@@ -11,6 +11,7 @@ use chrono::Utc;
 use tideway_mysql::ddl::Statement;
 use tideway_mysql::position::BinlogPosition;
 use tideway_mysql::schema::{TableDef, TableName};
+use tideway_staging::layout::capture_lease;
 use tideway_staging::lease;
 use tideway_staging::segment::{Chain, read_marker};
 
@@ -103,7 +104,7 @@ impl Applier<'_> {
 
     /// Ends when nobody captures this source for some time.
     async fn no_capture(&self) -> Error {
-        let (job, name) = (self.set.job, super::capture_lease(self.id()));
+        let (job, name) = (self.set.job, capture_lease(self.id()));
         let mut since = Instant::now();
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;

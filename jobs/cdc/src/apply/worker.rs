@@ -20,7 +20,7 @@ use tideway_mysql::fence::Fence;
 use tideway_mysql::info::Flavor;
 use tideway_mysql::retry::{RetryPolicy, Retryable};
 use tideway_mysql::schema::TableName;
-use tideway_mysql::session::TARGET_SQL_MODE;
+use tideway_mysql::session::{LENIENT_SQL_MODE, TARGET_SQL_MODE};
 use tokio::sync::mpsc;
 
 use super::batch::{Statement, Style, statements};
@@ -29,12 +29,10 @@ use super::checkpoint::Checkpoint;
 use super::dispatch::Message;
 use super::error::{Error, Result};
 use super::shared::Shared;
+use super::shortened;
 
 /// Bytes of changes in a transaction, at most; one change may be larger.
 const TRANSACTION: usize = 8 << 20;
-
-/// `sql_mode` in which an invalid member of ENUM is stored as it is.
-const LENIENT: &str = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES";
 
 /// A worker.
 pub struct Worker {
@@ -208,7 +206,7 @@ impl Worker {
         }
         if session.lenient != statement.lenient {
             let mode = if statement.lenient {
-                LENIENT
+                LENIENT_SQL_MODE
             } else {
                 TARGET_SQL_MODE
             };
@@ -235,7 +233,7 @@ impl Worker {
                     "a row that changed at the source is not in the target (the table has no key; \
                      all its values were compared). Somebody else writes to that table, or it was \
                      not the same before. The statement: {}",
-                    shortened(&statement.sql)
+                    shortened(&String::from_utf8_lossy(&statement.sql), 500)
                 ),
                 retryable: false,
             });
@@ -285,13 +283,4 @@ fn rolled_back(error: &Error) -> bool {
 /// Whether the rows were found and had the new values already: `Rows matched: 1  Changed: 0`.
 fn unchanged(conn: &Conn, rows: u64) -> bool {
     conn.info().contains(&format!("Rows matched: {rows} "))
-}
-
-/// The beginning of a statement, for a message.
-fn shortened(sql: &[u8]) -> String {
-    let text = String::from_utf8_lossy(sql);
-    match text.char_indices().nth(500) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.into_owned(),
-    }
 }

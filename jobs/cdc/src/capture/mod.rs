@@ -45,12 +45,14 @@ use std::time::{Duration, Instant};
 
 use tideway_config::ResolvedSource;
 use tideway_job::{Job, JobError, Progress};
+use tideway_staging::layout::capture_lease;
 use tideway_staging::lease::{Acquired, Lease, TERM};
 use tokio::task::JoinSet;
 
 use self::error::{Error, Result};
 use self::run::Capture;
 use crate::options::Args;
+use crate::worst;
 
 /// How often a busy lease is asked for again.
 const POLL: Duration = Duration::from_millis(500);
@@ -79,25 +81,15 @@ pub async fn run(job: &Arc<Job>, args: &Args) -> Result<(), JobError> {
             result
         });
     }
-    let mut worst = Ok(());
+    let mut results = Vec::new();
     while let Some(ended) = tasks.join_next().await {
-        let ended = ended.unwrap_or_else(|error| {
+        results.push(ended.unwrap_or_else(|error| {
             Err(JobError::failed(format!(
                 "a capture ended unexpectedly: {error}"
             )))
-        });
-        // What needs a change is told before what passes, and both before a wish that was obeyed.
-        let rank = |result: &Result<(), JobError>| match result {
-            Ok(()) => 0,
-            Err(JobError::Stopped) => 1,
-            Err(JobError::Failed(_)) => 2,
-            Err(_) => 3,
-        };
-        if rank(&ended) > rank(&worst) {
-            worst = ended;
-        }
+        }));
     }
-    worst
+    worst(results)
 }
 
 /// Captures one source until its goal, a stop, or an error that does not pass.
@@ -151,12 +143,12 @@ async fn lease(
     config: &ResolvedSource,
     progress: &Progress,
 ) -> Result<Lease> {
-    let name = format!("capture/{}", config.id);
+    let name = capture_lease(&config.id);
     let own = format!(
         "capture of {}, pid {} on {}",
         config.id,
         std::process::id(),
-        host()
+        tideway_job::progress::host()
     );
     let begun = Instant::now();
     let mut first_until = None;
@@ -184,9 +176,4 @@ async fn lease(
             () = job.stop.cancelled() => return Err(Error::Stopped),
         }
     }
-}
-
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned())
 }

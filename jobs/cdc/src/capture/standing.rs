@@ -19,7 +19,6 @@ impl Capture {
             return;
         }
         self.synced = Some(Instant::now());
-        let text = |position: &BinlogPosition| format!("({}, {})", position.file, position.pos);
         let gtids = |position: &BinlogPosition| position.gtid_set.clone().unwrap_or_default();
         let committed = &self.segments.committed().to;
         let seen = seen.borrow();
@@ -34,9 +33,9 @@ impl Capture {
             _ => None,
         };
         self.progress.sync(SyncState {
-            master_binlog: seen.map_or_else(String::new, |seen| text(&seen.position)),
+            master_binlog: seen.map_or_else(String::new, |seen| seen.position.place()),
             master_gtid: seen.map_or_else(String::new, |seen| gtids(&seen.position)),
-            syncer_binlog: text(committed),
+            syncer_binlog: committed.place(),
             syncer_gtid: gtids(committed),
             total_events: self.progress.rows(),
             behind_ms,

@@ -222,7 +222,7 @@ impl Tracker {
                     self.place.gtids = Some(found);
                 }
             }
-            Kind::GTID | Kind::ANONYMOUS_GTID | Kind::GTID_TAGGED | Kind::MARIADB_GTID => {
+            kind if kind.begins_transaction() => {
                 self.begins(&taken.event)?;
                 taken.keep = !self.transaction.as_ref().is_some_and(|open| open.known);
                 self.follow();
@@ -251,10 +251,7 @@ impl Tracker {
                 let place = (self.place.file.as_str(), self.place.pos + 1);
                 at_or_behind((&self.file, self.pos), place)
             }
-            From::FirstTransaction => matches!(
-                kind,
-                Kind::GTID | Kind::ANONYMOUS_GTID | Kind::GTID_TAGGED | Kind::MARIADB_GTID
-            ),
+            From::FirstTransaction => kind.begins_transaction(),
         };
         if arrived {
             self.from = From::Here;

@@ -109,6 +109,17 @@ impl std::fmt::Debug for Kind {
     }
 }
 
+impl Kind {
+    /// Whether a transaction, or one DDL, begins with an event of this kind.
+    #[must_use]
+    pub fn begins_transaction(self) -> bool {
+        matches!(
+            self,
+            Self::GTID | Self::ANONYMOUS_GTID | Self::GTID_TAGGED | Self::MARIADB_GTID
+        )
+    }
+}
+
 /// The file is open: its server runs, or did not stop in order. Left out of the checksum.
 pub const FLAG_IN_USE: u16 = 0x1;
 /// Made for one reader, not in any file.

@@ -26,6 +26,7 @@ pub mod metadata;
 pub mod payload;
 pub mod query;
 pub mod rows;
+pub mod statements;
 pub mod table_map;
 pub mod transaction;
 pub mod value;
