@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use futures::TryStreamExt;
 use tideway_staging::layout::{TaskKeys, parse_number};
-use tideway_staging::lease::{Acquired, Lease, LeaseRecord, SKEW, TERM, current, live};
+use tideway_staging::lease::{Acquired, Lease, LeaseRecord, Patience, SKEW, TERM, current, live};
 use tideway_staging::{Create, Error, Staging};
+use tokio_util::sync::CancellationToken;
 
 use common::faulty::Faulty;
 
@@ -139,7 +140,11 @@ async fn a_silent_owner_is_followed_after_its_term(staging: &Staging) {
         "x/y",
         "b",
         SHORT,
-        SHORT + SKEW + Duration::from_secs(5),
+        Patience {
+            wait: Duration::ZERO,
+            stop: &CancellationToken::new(),
+        },
+        |owner, _| assert_eq!(owner, "a"),
     )
     .await
     .unwrap();

@@ -112,14 +112,12 @@ fn seed() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not equal every time yet"]
 async fn two_sources_into_tidb() {
     let sources = [Server::MySql1, Server::MySql2];
     aurora(&sources, Server::TiDb, Store::Local, seed()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not equal every time yet"]
 async fn into_tidb_through_minio() {
     aurora(&[Server::MySql1], Server::TiDb, Store::MinIo, seed()).await;
 }
@@ -136,7 +134,6 @@ async fn into_mysql_through_a_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not equal every time yet"]
 async fn mariadb_into_mysql() {
     aurora(
         &[Server::MariaDb],

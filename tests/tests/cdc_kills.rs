@@ -270,13 +270,11 @@ async fn frozen(target: Server) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not green yet"]
 async fn one_that_slept_changes_nothing_in_tidb() {
     frozen(Server::TiDb).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not green yet"]
 async fn one_that_slept_changes_nothing_in_mysql() {
     frozen(Server::MySqlTarget).await;
 }

@@ -9,6 +9,7 @@
 
 pub mod apply;
 pub mod capture;
+mod lease;
 pub mod options;
 pub mod wait;
 

@@ -102,6 +102,15 @@ struct State {
     why: Option<String>,
 }
 
+/// How long a lease that another one has is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience<'a> {
+    /// For one that lives.
+    pub wait: Duration,
+    /// Ends the waiting at once.
+    pub stop: &'a CancellationToken,
+}
+
 impl Lease {
     /// Takes a lease, or tells who has it.
     ///
@@ -153,7 +162,9 @@ impl Lease {
         })
     }
 
-    /// As [`Lease::acquire`], but waits up to `patience` for the one who has it.
+    /// As [`Lease::acquire`], but waits for the one who has it: with this patience, and at least
+    /// until it is seen whether it lives. One that is not renewed any more belongs to a process that
+    /// is gone, and its term ends soon. `busy` hears once whom it waits for, and until when at first.
     ///
     /// # Errors
     /// When the store fails.
@@ -163,16 +174,29 @@ impl Lease {
         name: &str,
         owner: &str,
         term: Duration,
-        patience: Duration,
+        patience: Patience<'_>,
+        busy: impl FnOnce(&str, DateTime<Utc>),
     ) -> Result<Acquired> {
         let began = Instant::now();
         let pause = (term / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
+        let mut busy = Some(busy);
+        let mut first = None;
         loop {
             let acquired = Self::acquire(staging, keys, name, owner, term).await?;
-            if matches!(acquired, Acquired::Held(_)) || began.elapsed() >= patience {
+            let Acquired::Busy { owner, until } = &acquired else {
+                return Ok(acquired);
+            };
+            if let Some(busy) = busy.take() {
+                busy(owner, *until);
+            }
+            let lives = until > first.get_or_insert(*until);
+            if patience.stop.is_cancelled() || (lives && began.elapsed() >= patience.wait) {
                 return Ok(acquired);
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = patience.stop.cancelled() => {}
+            }
         }
     }
 

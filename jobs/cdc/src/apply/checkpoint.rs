@@ -326,11 +326,19 @@ impl Checkpoint {
         saved: &Saved,
         definitions: &[Definition<'_>],
     ) -> Result<()> {
-        let result = self.try_save(conn, fence, saved, definitions).await;
-        if result.is_err() {
-            let _ = conn.query_drop("ROLLBACK").await;
+        let mut again = true;
+        loop {
+            let result = self.try_save(conn, fence, saved, definitions).await;
+            let Err(error) = result else {
+                return Ok(());
+            };
+            let rolled_back = conn.query_drop("ROLLBACK").await.is_ok();
+            // TiDB finds at the commit only that the fence has another epoch: then it is read.
+            if !(again && rolled_back && error.is_conflict()) {
+                return Err(error);
+            }
+            again = false;
         }
-        result
     }
 
     async fn try_save(
@@ -340,10 +348,7 @@ impl Checkpoint {
         saved: &Saved,
         definitions: &[Definition<'_>],
     ) -> Result<()> {
-        conn.query_drop("BEGIN")
-            .await
-            .map_err(|error| self.failed(conn, "write", error))?;
-        fence.check(conn).await?;
+        fence.begin(conn).await?;
         let pending = saved.state.pending.as_ref().map(|p| p.statement.clone());
         let row: Params = params! {
             "source" => &self.source,

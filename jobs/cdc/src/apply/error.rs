@@ -117,6 +117,17 @@ fn pos(at: &BinlogPosition) -> String {
     format!("{}:{}", at.file, at.pos)
 }
 
+impl Error {
+    /// Whether the target undid the transaction for others' sake: deadlock, and TiDB's write conflicts.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        let (Self::Server(error) | Self::Fence(FenceError::Server(error))) = self else {
+            return false;
+        };
+        matches!(error.code(), Some(1213 | 9007 | 8002))
+    }
+}
+
 impl Retryable for Error {
     fn retryable(&self) -> bool {
         match self {

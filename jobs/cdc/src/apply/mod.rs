@@ -87,18 +87,10 @@ pub async fn apply(
 ) -> Result<(), JobError> {
     progress.stage("waiting");
     let name = format!("apply/{}", source.id);
-    let owner = format!("pid {}", std::process::id());
-    let acquired = Lease::acquire_within(
-        &job.staging,
-        &job.keys,
-        &name,
-        &owner,
-        lease::TERM,
-        args.wait,
-    )
-    .await?;
+    let acquired = crate::lease::acquire(job, &name, "apply", args.wait, progress).await?;
     let lease = match acquired {
         Acquired::Held(lease) => lease,
+        Acquired::Busy { .. } if job.stop.is_cancelled() => return Err(Error::Stopped.into()),
         Acquired::Busy { owner, until } => {
             return Err(JobError::failed(format!(
                 "source {}: another process applies it ({owner}, until {} unless renewed). Stop that \

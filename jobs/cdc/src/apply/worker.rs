@@ -105,7 +105,7 @@ impl Worker {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if rolled_back(&error)
+            if error.is_conflict()
                 && begun.elapsed() <= policy.give_up
                 && let Some(session) = session.as_mut()
                 && session.conn.query_drop("ROLLBACK").await.is_ok()
@@ -171,9 +171,7 @@ impl Worker {
             }
         };
         let statements = statements(changes, style);
-        self.query(&mut session.conn, "begin a transaction", "BEGIN")
-            .await?;
-        self.fence.check(&mut session.conn).await?;
+        self.fence.begin(&mut session.conn).await?;
         for statement in &statements {
             self.execute(session, statement, changes).await?;
         }
@@ -183,8 +181,10 @@ impl Worker {
                 .await?;
         }
         tideway_job::failpoint::hit("apply.batch.sent");
-        self.query(&mut session.conn, "commit changes", "COMMIT")
-            .await?;
+        if let Err(error) = session.conn.query_drop("COMMIT").await {
+            let error = ServerError::query(&session.conn, "commit changes", error);
+            return Err(self.refused(table_in(&error, changes), error));
+        }
         tideway_job::failpoint::hit("apply.batch.committed");
         Ok(())
     }
@@ -275,9 +275,12 @@ impl Worker {
     }
 }
 
-/// Whether the target undid the transaction for others' sake: deadlock, and TiDB's write conflicts.
-fn rolled_back(error: &Error) -> bool {
-    matches!(error, Error::Server(error) if matches!(error.code(), Some(1213 | 9007 | 8002)))
+/// The table that the target names when it refuses a commit: TiDB finds some duplicates only there.
+fn table_in(error: &ServerError, changes: &[Change]) -> TableName {
+    let text = error.to_string();
+    let named = |change: &&Change| text.contains(&format!("key '{}.", change.table.target.table));
+    let found = changes.iter().find(named).or_else(|| changes.first());
+    found.map_or_else(|| TableName::new("", ""), |c| c.table.target.clone())
 }
 
 /// Whether the rows were found and had the new values already: `Rows matched: 1  Changed: 0`.

@@ -41,21 +41,17 @@ pub mod stream;
 pub mod track;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tideway_config::ResolvedSource;
 use tideway_job::{Job, JobError, Progress};
 use tideway_staging::layout::capture_lease;
-use tideway_staging::lease::{Acquired, Lease, TERM};
+use tideway_staging::lease::{Acquired, Lease};
 use tokio::task::JoinSet;
 
 use self::error::{Error, Result};
 use self::run::Capture;
 use crate::options::Args;
 use crate::worst;
-
-/// How often a busy lease is asked for again.
-const POLL: Duration = Duration::from_millis(500);
 
 /// Captures all sources of the job, each in a task of its own; ends when all have ended. An error of
 /// one stops the others, which commit what is in hand: a process that goes on with some of its sources
@@ -135,45 +131,28 @@ async fn held(
     Box::pin(capture.follow(server)).await
 }
 
-/// Takes the source's lease. One that is not renewed any more is waited for, whatever `--wait` says:
-/// its holder is dead, and its term ends soon.
+/// Takes the source's lease.
 async fn lease(
     job: &Arc<Job>,
     args: &Args,
     config: &ResolvedSource,
     progress: &Progress,
 ) -> Result<Lease> {
-    let name = capture_lease(&config.id);
-    let own = format!(
-        "capture of {}, pid {} on {}",
-        config.id,
-        std::process::id(),
-        tideway_job::progress::host()
-    );
-    let begun = Instant::now();
-    let mut first_until = None;
-    loop {
-        match Lease::acquire(&job.staging, &job.keys, &name, &own, TERM).await? {
-            Acquired::Held(lease) => return Ok(lease),
-            Acquired::Busy { owner, until } => {
-                let first = *first_until.get_or_insert_with(|| {
-                    progress.message(format!(
-                        "{owner} has the lease `{name}` until {until}: looking whether it lives"
-                    ));
-                    until
-                });
-                if until > first && begun.elapsed() >= args.wait {
-                    return Err(Error::Busy {
-                        source_id: config.id.clone(),
-                        owner,
-                        until: until.format("%H:%M:%S UTC").to_string(),
-                    });
-                }
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(POLL) => {}
-            () = job.stop.cancelled() => return Err(Error::Stopped),
-        }
+    match crate::lease::acquire(
+        job,
+        &capture_lease(&config.id),
+        "capture",
+        args.wait,
+        progress,
+    )
+    .await?
+    {
+        Acquired::Held(lease) => Ok(lease),
+        Acquired::Busy { .. } if job.stop.is_cancelled() => Err(Error::Stopped),
+        Acquired::Busy { owner, until } => Err(Error::Busy {
+            source_id: config.id.clone(),
+            owner,
+            until: until.format("%H:%M:%S UTC").to_string(),
+        }),
     }
 }
