@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import data
+import replication
 import servers
 from measure import Failed, Table, best, folder_size, measure
 from tideway import Task
@@ -200,6 +201,16 @@ def main():
         load(source, tidb, reference, size)
     if wanted("memory"):
         memory(source, mysql, tidb, reference)
+    if wanted("capture"):
+        replication.capture(FOLDER, ROUNDS, source, mysql, reference, expect)
+    for target, name in ((mysql, "mysql"), (tidb, "tidb")):
+        if wanted(f"apply-{name}"):
+            replication.apply(FOLDER, SCALE, source, target, expect)
+        if wanted(f"lag-{name}"):
+            replication.lag(FOLDER, source, target, expect)
+    if wanted("cdc-memory"):
+        print(f"\nMEMORY of capture and apply, at most {MEMORY_MIB} MiB expected\n", flush=True)
+        replication.memory(FOLDER, source, (mysql, tidb), reference, MEMORY_MIB, expect)
     if missed:
         print(f"\nnot as expected: {'; '.join(missed)}")
     # A measure on a machine that does other things is no failure of the code; memory is.
