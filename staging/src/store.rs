@@ -132,9 +132,9 @@ impl Staging {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn put_bytes(&self, key: &Path, bytes: impl Into<PutPayload>) -> Result<()> {
+    pub async fn put_bytes(&self, key: &Path, bytes: Bytes) -> Result<()> {
         self.data()
-            .put(key, bytes.into())
+            .put(key, PutPayload::from_bytes(bytes))
             .await
             .map_err(|error| self.error(key, error))?;
         Ok(())

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
@@ -36,7 +37,7 @@ impl Upload {
     }
 
     /// Sends a part; returns when fewer than two are on their way before it.
-    pub async fn put_part(&mut self, part: impl Into<PutPayload>) -> Result<()> {
+    pub async fn put_part(&mut self, bytes: Bytes) -> Result<()> {
         while self.parts.len() >= IN_FLIGHT {
             self.join_part().await?;
         }
@@ -51,17 +52,17 @@ impl Upload {
                 self.multipart.insert(begun)
             }
         };
-        self.parts.spawn(multipart.put_part(part.into()));
+        self.parts
+            .spawn(multipart.put_part(PutPayload::from_bytes(bytes)));
         Ok(())
     }
 
     /// Sends the last bytes and makes the object visible.
-    pub async fn finish(mut self, rest: impl Into<PutPayload>) -> Result<()> {
-        let rest = rest.into();
+    pub async fn finish(mut self, rest: Bytes) -> Result<()> {
         if self.multipart.is_none() {
             return self.staging.put_bytes(&self.key, rest).await;
         }
-        if rest.content_length() > 0 {
+        if !rest.is_empty() {
             self.put_part(rest).await?;
         }
         while !self.parts.is_empty() {
