@@ -129,7 +129,7 @@ def apply(folder, scale, source, target, expect):
     measure([[*cdc, "capture", "--until", "now"]], folder / f"{database}-capture.log")
     rows = rounds * 2 + rounds // 4
     table = Table(f"APPLY into {target.title} {target.version}: {rows:,} rows, each a transaction", rows,
-                  sum(path.stat().st_size for path in task.staging.rglob("*.seg*")))
+                  sum(path.stat().st_size for path in task.staging.rglob("*.binlog*")))
     if target.name != "TIDB":
         peer = "bench_replayed"
         target.sql(f"DROP DATABASE IF EXISTS {peer}; CREATE DATABASE {peer}")
@@ -144,7 +144,7 @@ def apply(folder, scale, source, target, expect):
                   measure([(target.command("--binary-mode"), replay)], folder / "replay.log"), base=True)
         target.sql(f"DROP DATABASE {peer}")
     result = measure([[*cdc, "apply", "--until", "now"]], folder / f"{database}-apply.log")
-    note = f"{DM_SECONDS / scale ** -1 / result.seconds:.1f} x DM's rate" if target.name == "TIDB" else ""
+    note = f"{DM_SECONDS * scale / result.seconds:.1f} x DM's rate" if target.name == "TIDB" else ""
     table.add("tideway-cdc apply", result, note)
     same(source, target, database, ("a", "b"))
     if target.name == "TIDB":

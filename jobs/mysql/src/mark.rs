@@ -34,7 +34,7 @@ impl Mark {
     pub fn new(server_uuid: &str, position: BinlogPosition) -> Self {
         Self {
             server_uuid: server_uuid.to_owned(),
-            gtids: position.gtids().filter(|set| !set.is_empty()),
+            gtids: position.some_gtids(),
             position,
         }
     }

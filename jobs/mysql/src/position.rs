@@ -47,6 +47,12 @@ impl BinlogPosition {
         GtidSet::parse(self.gtid_set.as_deref()?).ok()
     }
 
+    /// As [`BinlogPosition::gtids`], but `None` also for the empty set: nothing can be told by it.
+    #[must_use]
+    pub fn some_gtids(&self) -> Option<GtidSet> {
+        self.gtids().filter(|set| !set.is_empty())
+    }
+
     /// The number of the log file: 7 of `binlog.000007`.
     #[must_use]
     pub fn file_number(&self) -> Option<u64> {
@@ -68,7 +74,7 @@ impl BinlogPosition {
 /// It is what a fail-over looks like: another UUID, the same transactions.
 #[must_use]
 pub fn continues(recorded: Option<&BinlogPosition>, now: Option<&BinlogPosition>) -> bool {
-    let set = |position: Option<&BinlogPosition>| position?.gtids().filter(|set| !set.is_empty());
+    let set = |position: Option<&BinlogPosition>| position?.some_gtids();
     match (set(recorded), set(now)) {
         (Some(recorded), Some(now)) => now.contains(&recorded),
         _ => false,

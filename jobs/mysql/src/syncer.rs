@@ -86,8 +86,7 @@ impl Syncer {
 /// offset as well, gaps are of no account.
 #[must_use]
 pub fn reached(applied: &BinlogPosition, wanted: &BinlogPosition) -> bool {
-    let set = |position: &BinlogPosition| position.gtids().filter(|set| !set.is_empty());
-    match (set(applied), set(wanted)) {
+    match (applied.some_gtids(), wanted.some_gtids()) {
         (Some(gtids), Some(others)) => {
             gtids.contains(&others) || gtids.reaches(&others) && applied.reached(wanted)
         }

@@ -172,8 +172,7 @@ impl Source<'_> {
 /// Whether everything up to `wanted` is at or before `place`: by GTID sets where both have them, since
 /// after a fail-over files mean nothing; else by file and offset.
 fn covers(place: &BinlogPosition, wanted: &BinlogPosition) -> bool {
-    let set = |position: &BinlogPosition| position.gtids().filter(|set| !set.is_empty());
-    match (set(place), set(wanted)) {
+    match (place.some_gtids(), wanted.some_gtids()) {
         (Some(place), Some(wanted)) => place.contains(&wanted),
         _ => place.reached(wanted),
     }
