@@ -21,6 +21,8 @@ use crate::logging;
 
 /// How often the heartbeat is written.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+/// The state in every heartbeat but the last one.
+const RUNNING: &str = "running";
 /// How often a log line tells the progress where no bar does.
 const LOG: Duration = Duration::from_secs(10);
 
@@ -40,6 +42,9 @@ struct Shared {
     bar: ProgressBar,
     staging: Staging,
     key: Path,
+    /// Whether the last heartbeat was written. Held while one is: of two on their way at once, the store
+    /// would keep either, and a job that is done would be told as running for ever.
+    beaten: tokio::sync::Mutex<bool>,
     metrics: Metrics,
 }
 
@@ -102,6 +107,7 @@ impl Progress {
             bar,
             staging: job.staging.clone(),
             key: job.keys.status(job.name, source, job.worker.index),
+            beaten: tokio::sync::Mutex::new(false),
             metrics: Metrics {
                 rows: metrics::counter!("tideway_rows_total", &labels),
                 bytes: metrics::counter!("tideway_bytes_total", &labels),
@@ -231,7 +237,7 @@ impl Shared {
             pid: std::process::id(),
             host: host(),
             state: state.to_owned(),
-            paused: state == "running" && *self.paused.borrow(),
+            paused: state == RUNNING && *self.paused.borrow(),
             stage: text.stage.clone(),
             done_units: counts.units.load(Ordering::Relaxed),
             total_units: counts.total_units.load(Ordering::Relaxed),
@@ -247,7 +253,13 @@ impl Shared {
         }
     }
 
+    /// Writes a heartbeat, unless the last one was written.
     async fn beat(&self, state: &str, error: Option<String>) {
+        let mut beaten = self.beaten.lock().await;
+        if *beaten {
+            return;
+        }
+        *beaten = state != RUNNING;
         let heartbeat = self.heartbeat(state, error);
         if let Err(error) = self.staging.put_json(&self.key, &heartbeat).await {
             tracing::warn!("heartbeat {}: {error}", self.key);
@@ -283,14 +295,14 @@ impl Shared {
 async fn report(shared: Arc<Shared>, ended: CancellationToken) {
     let mut last_log = Instant::now();
     loop {
-        shared.beat("running", None).await;
+        shared.beat(RUNNING, None).await;
         tokio::select! {
             () = ended.cancelled() => return,
             () = tokio::time::sleep(HEARTBEAT) => {}
         }
         if shared.bar.is_hidden() && last_log.elapsed() >= LOG {
             last_log = Instant::now();
-            shared.log("running", shared.identity.started_at);
+            shared.log(RUNNING, shared.identity.started_at);
         }
     }
 }
