@@ -376,10 +376,7 @@ mod tests {
                 .unwrap();
         }
         // What is no wish takes no other with it.
-        staging
-            .put_bytes(&keys.control(3), "{".into())
-            .await
-            .unwrap();
+        staging.put_bytes(&keys.control(3), "{").await.unwrap();
         let finish = Scope {
             job: Some("capture".to_owned()),
             ..Scope::run("r1")

@@ -207,7 +207,7 @@ mod tests {
         let staging = Staging::open("memory:///ddl-orders-damaged").await.unwrap();
         let keys = TaskKeys::new("t").source("s");
         staging
-            .put_bytes(&keys.ddl_order("b.000001", 4), "{\"version\": 1}".into())
+            .put_bytes(&keys.ddl_order("b.000001", 4), "{\"version\": 1}")
             .await
             .unwrap();
         let error = read(&staging, &keys, "b.000001", 4).await.unwrap_err();

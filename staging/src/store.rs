@@ -132,9 +132,9 @@ impl Staging {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn put_bytes(&self, key: &Path, bytes: Bytes) -> Result<()> {
+    pub async fn put_bytes(&self, key: &Path, bytes: impl Into<PutPayload>) -> Result<()> {
         self.data()
-            .put(key, PutPayload::from_bytes(bytes))
+            .put(key, bytes.into())
             .await
             .map_err(|error| self.error(key, error))?;
         Ok(())

@@ -181,7 +181,7 @@ async fn damage_is_found_in_its_block(staging: &Staging) {
         let at = usize::try_from(marker.blocks[1].offset).unwrap() + 5;
         let mut flipped = stored.to_vec();
         flipped[at] ^= 1;
-        staging.put_bytes(&key, flipped.into()).await.unwrap();
+        staging.put_bytes(&key, flipped).await.unwrap();
         let mut reader = SegmentReader::open(staging, &marker).unwrap();
         assert!(reader.next_block().await.unwrap().unwrap() == bytes[..1 << 20]);
         let error = reader.next_block().await.unwrap_err();

@@ -254,7 +254,7 @@ impl Compared<'_> {
         let name = stem("report");
         let staging = &self.job.staging;
         staging
-            .put_bytes(&keys.validate_file(&format!("{name}.html")), page.into())
+            .put_bytes(&keys.validate_file(&format!("{name}.html")), page)
             .await?;
         failpoint::hit("validate.report");
         staging

@@ -12,6 +12,6 @@ mod write;
 
 pub use read::ChunkReader;
 pub(crate) use read::read_block;
-pub(crate) use sink::PartSink;
+pub(crate) use sink::PART;
 pub(crate) use upload::Upload;
 pub use write::{ChunkWriter, ChunkWriterOptions};

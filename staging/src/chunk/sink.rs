@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::document::Block;
 
 /// Size of a part: S3 wants at least 5 MiB, and at most 10,000 of them (60 GiB an object).
-pub(super) const PART: usize = 6 << 20;
+pub(crate) const PART: usize = 6 << 20;
 
 /// Cuts what is written into parts, so that bytes are copied once and never moved again.
 #[derive(Default)]

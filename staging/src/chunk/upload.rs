@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
@@ -37,7 +36,7 @@ impl Upload {
     }
 
     /// Sends a part; returns when fewer than two are on their way before it.
-    pub async fn put_part(&mut self, bytes: Bytes) -> Result<()> {
+    pub async fn put_part(&mut self, part: impl Into<PutPayload>) -> Result<()> {
         while self.parts.len() >= IN_FLIGHT {
             self.join_part().await?;
         }
@@ -52,17 +51,17 @@ impl Upload {
                 self.multipart.insert(begun)
             }
         };
-        self.parts
-            .spawn(multipart.put_part(PutPayload::from_bytes(bytes)));
+        self.parts.spawn(multipart.put_part(part.into()));
         Ok(())
     }
 
     /// Sends the last bytes and makes the object visible.
-    pub async fn finish(mut self, rest: Bytes) -> Result<()> {
+    pub async fn finish(mut self, rest: impl Into<PutPayload>) -> Result<()> {
+        let rest = rest.into();
         if self.multipart.is_none() {
             return self.staging.put_bytes(&self.key, rest).await;
         }
-        if !rest.is_empty() {
+        if rest.content_length() > 0 {
             self.put_part(rest).await?;
         }
         while !self.parts.is_empty() {

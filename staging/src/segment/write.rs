@@ -1,17 +1,23 @@
 //! Writing a segment's object.
 //!
-//! In memory: one block, one part that fills, and two that are on their way. Nothing is visible under
-//! the key before the end, and no reader looks at it before its marker is there.
+//! In memory: one block that fills, a few that are being compressed, one part that fills, and two that
+//! are on their way. Nothing is visible under the key before the end, and no reader looks at it before
+//! its marker is there.
 
-use std::io::Write as _;
+use std::collections::VecDeque;
 
+use object_store::PutPayload;
 use object_store::path::Path;
+use tokio::task::JoinHandle;
 
 use super::BLOCK;
 use super::marker::{Compression, SegmentBlock};
-use crate::chunk::{PartSink, Upload};
+use crate::chunk::{PART, Upload};
 use crate::layout::SourceKeys;
 use crate::{Bytes, Error, Result, Staging};
+
+/// Blocks of a segment that are compressed at once, at most: the network brings the next ones meanwhile.
+const PACKING: usize = 3;
 
 /// A segment's object that is complete, for its marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +39,41 @@ pub struct SegmentData {
 /// Writes one segment. Dropped before [`SegmentWriter::finish`] it leaves nothing.
 pub struct SegmentWriter {
     upload: Upload,
-    sink: PartSink,
+    /// The blocks of the next part, as they are stored: copied nowhere on their way.
+    part: Vec<Bytes>,
+    part_size: usize,
+    size: u64,
     key: Path,
     attempt: String,
     level: i32,
     block: Vec<u8>,
+    /// In the order of the object.
+    packing: VecDeque<Packing>,
+    /// Those that have nothing to do now: their tables are used again.
+    compressors: Vec<Compressor>,
     raw_bytes: u64,
     blocks: Vec<SegmentBlock>,
+}
+
+type Packing = JoinHandle<std::io::Result<(Block, Compressor)>>;
+type Compressor = zstd::bulk::Compressor<'static>;
+
+/// A block as it is stored.
+struct Block {
+    stored: Bytes,
+    raw_len: u64,
+    crc32: u32,
+}
+
+impl Block {
+    fn new(stored: Bytes, raw_len: usize) -> Self {
+        let crc32 = crc32fast::hash(&stored);
+        Self {
+            stored,
+            raw_len: raw_len as u64,
+            crc32,
+        }
+    }
 }
 
 impl SegmentWriter {
@@ -51,11 +85,15 @@ impl SegmentWriter {
         let key = keys.segment_data(number, &attempt, level != 0);
         Self {
             upload: Upload::new(staging, key.clone()),
-            sink: PartSink::default(),
+            part: Vec::new(),
+            part_size: 0,
+            size: 0,
             key,
             attempt,
             level,
             block: Vec::new(),
+            packing: VecDeque::new(),
+            compressors: Vec::new(),
             raw_bytes: 0,
             blocks: Vec::new(),
         }
@@ -93,11 +131,14 @@ impl SegmentWriter {
     /// When the store fails; nothing names the object then.
     pub async fn finish(mut self) -> Result<SegmentData> {
         self.end_block().await?;
-        let size = self.sink.written();
-        self.upload.finish(self.sink.take_rest()).await?;
+        while !self.packing.is_empty() {
+            self.end_packing().await?;
+        }
+        let rest: PutPayload = std::mem::take(&mut self.part).into_iter().collect();
+        self.upload.finish(rest).await?;
         Ok(SegmentData {
             key: self.key.to_string(),
-            size,
+            size: self.size,
             raw_bytes: self.raw_bytes,
             compression: match self.level {
                 0 => Compression::None,
@@ -112,27 +153,56 @@ impl SegmentWriter {
         if self.block.is_empty() {
             return Ok(());
         }
-        let raw = std::mem::take(&mut self.block);
-        let raw_len = raw.len() as u64;
-        let stored = if self.level == 0 {
-            self.sink.write_all(&raw).map_err(|e| self.failed(e))?;
-            raw
-        } else {
-            let (stored, raw) = pack(raw, self.level).await.map_err(|e| self.failed(e))?;
-            self.sink.write_all(&stored).map_err(|e| self.failed(e))?;
-            raw
+        // A second block means that there is much: its room is not made by doubling.
+        let raw = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        if self.level == 0 {
+            let length = raw.len();
+            return self.add(Block::new(raw.into(), length)).await;
+        }
+        let (level, idle) = (self.level, self.compressors.pop());
+        // Compressed beside the tasks that wait for the network.
+        self.packing.push_back(tokio::task::spawn_blocking(move || {
+            let mut compressor = match idle {
+                Some(compressor) => compressor,
+                None => Compressor::new(level)?,
+            };
+            let stored = compressor.compress(&raw)?;
+            Ok((Block::new(stored.into(), raw.len()), compressor))
+        }));
+        while self.packing.len() > PACKING {
+            self.end_packing().await?;
+        }
+        Ok(())
+    }
+
+    /// Adds the first of the blocks that are being compressed.
+    async fn end_packing(&mut self) -> Result<()> {
+        let Some(packing) = self.packing.front_mut() else {
+            return Ok(());
         };
-        // The room is used again.
-        self.block = stored;
-        self.block.clear();
-        let block = self.sink.take_block(0);
+        let packed = packing.await;
+        self.packing.pop_front();
+        let packed = packed.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let (block, compressor) = packed.map_err(|e| self.failed(e))?;
+        self.compressors.push(compressor);
+        self.add(block).await
+    }
+
+    /// Adds a block to the object; sends a part when there is enough for one.
+    async fn add(&mut self, block: Block) -> Result<()> {
+        let len = block.stored.len();
         self.blocks.push(SegmentBlock {
-            offset: block.offset,
-            len: block.len,
-            raw_len,
+            offset: self.size,
+            len: len as u64,
+            raw_len: block.raw_len,
             crc32: block.crc32,
         });
-        while let Some(part) = self.sink.take_full() {
+        self.size += len as u64;
+        self.part_size += len;
+        self.part.push(block.stored);
+        if self.part_size >= PART {
+            self.part_size = 0;
+            let part: PutPayload = self.part.drain(..).collect();
             self.upload.put_part(part).await?;
         }
         Ok(())
@@ -144,14 +214,4 @@ impl SegmentWriter {
             source: error,
         }
     }
-}
-
-/// Compresses beside the tasks that wait for the network; gives the input back for its room.
-async fn pack(raw: Vec<u8>, level: i32) -> std::io::Result<(Bytes, Vec<u8>)> {
-    tokio::task::spawn_blocking(move || {
-        let stored = zstd::bulk::compress(&raw, level)?;
-        Ok((stored.into(), raw))
-    })
-    .await
-    .unwrap_or_else(|error| Err(std::io::Error::other(error)))
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use mysql_async::BinlogStream;
 use tideway_mysql::connect::Server;
+use tideway_mysql::position::BinlogPosition;
 use tokio::sync::watch;
 
 use super::error::{Error, Result};
@@ -73,15 +74,20 @@ impl Capture {
                 heard = Instant::now();
                 continue;
             }
+            if self.segments.is_stored() {
+                self.settle().await?;
+            }
             let mut next = stream.next_raw(&mut buffer).now_or_never();
             if next.is_none() {
                 let wake = self.wake(heard, stopping);
+                let stored = self.segments.stored();
                 next = tokio::select! {
                     next = stream.next_raw(&mut buffer) => Some(next),
                     () = tokio::time::sleep_until(wake.into()) => None,
                     () = stop.cancelled(), if stopping.is_none() => None,
                     () = finish.cancelled(), if self.finishing.is_none() => None,
                     () = lost.cancelled() => None,
+                    () = stored.notified() => None,
                 };
             }
             match next {
@@ -129,7 +135,7 @@ impl Capture {
     /// Commits what is large or old enough.
     async fn commit_if_due(&mut self) -> Result<()> {
         let Some(opened) = self.segments.opened() else {
-            if !self.is_behind_committed() {
+            if !self.is_beyond(self.segments.end()) {
                 self.moved = None;
             } else if self.moved.get_or_insert_with(Instant::now).elapsed() >= EMPTY {
                 self.commit().await?;
@@ -151,26 +157,35 @@ impl Capture {
         Ok(())
     }
 
+    /// Closes what is open; its marker comes when its object is stored.
     async fn commit(&mut self) -> Result<()> {
+        self.settle().await?;
+        self.segments.close(&self.tracker, &self.uuid);
+        self.moved = None;
+        Ok(())
+    }
+
+    /// Commits the closed segment, if there is one.
+    pub(super) async fn settle(&mut self) -> Result<()> {
         // Not a guard, but it saves the other one from finding our segment where its own belongs.
         self.lease.check()?;
-        self.segments.commit(&self.tracker, &self.uuid).await?;
-        self.moved = None;
-        self.progress.unit_done();
+        if self.segments.settle().await? {
+            self.progress.unit_done();
+        }
         Ok(())
     }
 
     /// Commits all that was received.
     pub(super) async fn commit_in_hand(&mut self) -> Result<()> {
-        if self.segments.opened().is_some() || self.is_behind_committed() {
+        if self.segments.opened().is_some() || self.is_beyond(self.segments.end()) {
             self.commit().await?;
         }
-        Ok(())
+        self.settle().await
     }
 
-    /// Whether the place lies behind the end of the chain.
-    pub(super) fn is_behind_committed(&self) -> bool {
-        let (place, to) = (&self.tracker.place, &self.segments.committed().to);
+    /// Whether the stream is beyond this place.
+    pub(super) fn is_beyond(&self, to: &BinlogPosition) -> bool {
+        let place = &self.tracker.place;
         place.pos != to.pos || place.file != to.file
     }
 

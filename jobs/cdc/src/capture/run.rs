@@ -185,6 +185,9 @@ impl Capture {
         compare: &mut bool,
     ) -> (Result<()>, bool) {
         let stop = self.job.stop.clone();
+        if let Err(error) = self.settle().await {
+            return (Err(error), false);
+        }
         let opened = async {
             let server = match server {
                 Some(server) => server,

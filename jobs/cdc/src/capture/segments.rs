@@ -1,5 +1,11 @@
-//! The segment that is being written, and the chain behind it.
+//! The segment that is being written, the one that is being stored, and the chain behind them.
+//!
+//! While the store finishes the object of a segment (and a folder's disk takes its time), the next
+//! segment fills. Its marker comes when the object is complete, and before the marker of the next one: at
+//! any time at most one segment is filling, and one waits for its marker. A kill loses both, as it
+//! would lose the open one alone: what no marker names was not captured, and is asked for again.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +17,8 @@ use tideway_staging::segment::{
     Compression, SegmentData, SegmentMarker, SegmentWriter, commit, last, start_hash,
 };
 use tideway_staging::{Create, Staging};
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{Error, Result};
 use super::start::{position, to_json};
@@ -78,6 +86,15 @@ struct OpenSegment {
     continued: bool,
 }
 
+/// A segment that is complete but for its object and its marker.
+struct Closed {
+    data: Option<AbortOnDropHandle<tideway_staging::Result<SegmentData>>>,
+    counts: Counts,
+    to: BinlogPosition,
+    server_uuid: String,
+    continues: bool,
+}
+
 /// Writes the segments of one source, one after another.
 pub struct Segments {
     staging: Staging,
@@ -86,6 +103,9 @@ pub struct Segments {
     level: i32,
     epoch: u64,
     committed: Committed,
+    closed: Option<Closed>,
+    /// Told when the object of `closed` is complete, or failed.
+    stored: Arc<Notify>,
     open: Option<OpenSegment>,
 }
 
@@ -107,6 +127,8 @@ impl Segments {
             level,
             epoch,
             committed,
+            closed: None,
+            stored: Arc::default(),
             open: None,
         }
     }
@@ -115,6 +137,27 @@ impl Segments {
     #[must_use]
     pub fn committed(&self) -> &Committed {
         &self.committed
+    }
+
+    /// Where the segments end that are committed or wait for it.
+    #[must_use]
+    pub fn end(&self) -> &BinlogPosition {
+        self.closed
+            .as_ref()
+            .map_or(&self.committed.to, |closed| &closed.to)
+    }
+
+    /// Told when [`Segments::settle`] would not have to wait.
+    #[must_use]
+    pub fn stored(&self) -> Arc<Notify> {
+        Arc::clone(&self.stored)
+    }
+
+    /// Whether a closed segment's object is complete, or failed.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        let data = self.closed.as_ref().map(|closed| closed.data.as_ref());
+        data.is_some_and(|data| data.is_none_or(AbortOnDropHandle::is_finished))
     }
 
     /// When the open segment was begun; `None` when there is none.
@@ -144,7 +187,7 @@ impl Segments {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
-                let number = self.committed.number() + 1;
+                let number = self.committed.number() + 1 + u64::from(self.closed.is_some());
                 let mut writer =
                     SegmentWriter::begin(&self.staging, &self.keys, number, self.level);
                 writer.write(&MAGIC).await?;
@@ -178,13 +221,11 @@ impl Segments {
         Ok(())
     }
 
-    /// Commits the open segment, or an empty one when none is open, up to where the stream is.
-    ///
-    /// # Errors
-    /// When staging fails, or another capture wrote a segment of this number.
-    pub async fn commit(&mut self, tracker: &Tracker, server_uuid: &str) -> Result<()> {
-        let open = self.open.take();
-        let (counts, data) = match open {
+    /// Closes the open segment, or an empty one when none is open, up to where the stream is. One that
+    /// was closed before must be settled.
+    pub fn close(&mut self, tracker: &Tracker, server_uuid: &str) {
+        debug_assert!(self.closed.is_none(), "settled before");
+        let (counts, data) = match self.open.take() {
             Some(open) => {
                 let counts = Counts {
                     first_time: open.first_time,
@@ -193,15 +234,65 @@ impl Segments {
                     transactions: open.transactions,
                     continued: open.continued,
                 };
-                let data = open.writer.finish().await?;
-                failpoint::hit("capture.segment.data");
-                (counts, Some(data))
+                let stored = Arc::clone(&self.stored);
+                let data = tokio::spawn(async move {
+                    let data = open.writer.finish().await;
+                    stored.notify_one();
+                    data
+                });
+                (counts, Some(AbortOnDropHandle::new(data)))
             }
-            None => (Counts::nothing(self.committed.continues()), None),
+            None => {
+                self.stored.notify_one();
+                (Counts::nothing(self.committed.continues()), None)
+            }
         };
+        self.closed = Some(Closed {
+            data,
+            counts,
+            to: tracker.place.position(),
+            server_uuid: server_uuid.to_owned(),
+            continues: tracker.in_transaction(),
+        });
+    }
+
+    /// Commits the closed segment, if there is one.
+    ///
+    /// # Errors
+    /// When staging fails, or another capture wrote a segment of this number.
+    pub async fn settle(&mut self) -> Result<bool> {
+        let Some(closed) = &mut self.closed else {
+            return Ok(false);
+        };
+        let data = match &mut closed.data {
+            Some(data) => {
+                let data = data.await.unwrap_or_else(|error| {
+                    Err(tideway_staging::Error::Compression {
+                        key: self
+                            .keys
+                            .segment_marker(self.committed.number() + 1)
+                            .to_string(),
+                        source: std::io::Error::other(error),
+                    })
+                });
+                failpoint::hit("capture.segment.data");
+                Some(data)
+            }
+            None => None,
+        };
+        let Some(closed) = self.closed.take() else {
+            return Ok(false);
+        };
+        let data = data.transpose()?;
+        let Closed {
+            counts,
+            to,
+            server_uuid,
+            continues,
+            ..
+        } = closed;
         let number = self.committed.number() + 1;
         let key = self.keys.segment_marker(number);
-        let to = tracker.place.position();
         let empty = SegmentData {
             key: String::new(),
             size: 0,
@@ -223,13 +314,13 @@ impl Segments {
             previous: self.committed.hash.clone(),
             from: to_json(&self.committed.to, &key)?,
             to: to_json(&to, &key)?,
-            server_uuid: server_uuid.to_owned(),
+            server_uuid: server_uuid.clone(),
             first_time: counts.first_time,
             last_time: counts.last_time,
             events: counts.events,
             transactions: counts.transactions,
             continued: counts.continued,
-            continues: tracker.in_transaction(),
+            continues,
             epoch: self.epoch,
             attempt: data.attempt,
             captured_at: now(),
@@ -254,10 +345,10 @@ impl Segments {
         self.committed = Committed {
             hash: marker.hash(&self.staging, &self.keys)?,
             to,
-            server_uuid: server_uuid.to_owned(),
+            server_uuid,
             last: Some(marker),
         };
-        Ok(())
+        Ok(true)
     }
 }
 

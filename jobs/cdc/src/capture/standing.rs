@@ -39,7 +39,7 @@ impl Capture {
             syncer_gtid: gtids(committed),
             total_events: self.progress.rows(),
             behind_ms,
-            synced: all == Some(true) && !self.is_behind_committed(),
+            synced: all == Some(true) && !self.is_beyond(committed),
             ..SyncState::default()
         });
     }
