@@ -213,7 +213,7 @@ section! {
         /// What is done.
         "task-mode" => task_mode: Option<TaskMode> = None;
         /// How shards are merged.
-        "shard-mode" => shard_mode: ShardMode = ShardMode::None, no effect "has no effect yet";
+        "shard-mode" => shard_mode: ShardMode = ShardMode::None, no effect "DDL is not coordinated yet: a DROP or TRUNCATE of one shard is left out, other DDL runs as it comes";
         /// The old form of `shard-mode: pessimistic`.
         "is-sharding" => is_sharding: bool = false, no effect "has no effect yet";
         /// Optimistic sharding that refuses what it cannot order.

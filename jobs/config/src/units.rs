@@ -115,23 +115,23 @@ section! {
         /// Row changes that may wait.
         "queue-size" => queue_size: u64 = 1024;
         /// Seconds between checkpoints.
-        "checkpoint-flush-interval" => checkpoint_flush_interval: u64 = 30;
+        "checkpoint-flush-interval" => checkpoint_flush_interval: u64 = 30, no effect "has no effect: the checkpoint is stored about twice a second";
         /// Fold several changes of a row into one.
         "compact" => compact: bool = false;
         /// Several rows in a statement.
         "multiple-rows" => multiple_rows: bool = false;
         /// Attempts after a transient error.
-        "max-retry" => max_retry: u64 = 0;
+        "max-retry" => max_retry: u64 = 0, no effect "has no effect: the workflow's retry governs";
         /// Always in safe mode.
         "safe-mode" => safe_mode: bool = false;
         /// How long safe mode lasts after a start.
         "safe-mode-duration" => safe_mode_duration: GoDuration = GoDuration::seconds(60);
         /// Whether `"` quotes names.
-        "enable-ansi-quotes" => enable_ansi_quotes: bool = false;
+        "enable-ansi-quotes" => enable_ansi_quotes: bool = false, no effect "has no effect: each statement of the binlog tells its sql_mode";
         /// No conflict detection between workers.
         "disable-detect" | "disable-causality" => disable_detect: bool = false;
         /// Mend GTIDs when the source changed.
-        "auto-fix-gtid" => auto_fix_gtid: bool = false;
+        "auto-fix-gtid" => auto_fix_gtid: bool = false, no effect "has no effect: a server that is not the one that was dumped is refused";
         /// Follow by GTID.
         "enable-gtid" => enable_gtid: bool = false;
     }

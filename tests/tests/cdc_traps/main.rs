@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod definitions;
+mod orders;
 mod rows;
 mod segments;
+mod shards;
+mod until;

@@ -22,6 +22,7 @@ pub mod error;
 mod events;
 pub mod feed;
 pub mod filters;
+mod follow;
 pub mod incremental;
 pub mod keys;
 pub mod place;
@@ -38,9 +39,7 @@ pub mod worker;
 pub mod xa;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use mysql_async::Conn;
 use tideway_config::{ResolvedSource, TaskMode};
 use tideway_job::{Job, JobError, Progress};
@@ -49,8 +48,8 @@ use tideway_mysql::fence::{Fence, OwnerTable};
 use tideway_mysql::info::Flavor;
 use tideway_mysql::position::BinlogPosition;
 use tideway_mysql::retry::{RetryPolicy, with_retry};
-use tideway_staging::layout::{SourceKeys, capture_lease};
-use tideway_staging::lease::{self, Acquired, Lease};
+use tideway_staging::layout::SourceKeys;
+use tideway_staging::lease::{Acquired, Lease};
 use tideway_staging::segment::{Chain, SegmentMarker, read_marker};
 use tokio::sync::mpsc;
 
@@ -60,18 +59,15 @@ use self::begin::{Begin, Reader};
 use self::checkpoint::Checkpoint;
 use self::dispatch::Dispatcher;
 use self::error::{Error, Result};
-use self::feed::{Feed, Item};
+use self::feed::Feed;
 use self::filters::EventFilters;
+use self::follow::{Ends, follow};
 use self::shared::Shared;
 use self::until::Until;
 use self::worker::Worker;
 use crate::options::Args;
 use tideway_mysql::mark::Mark;
 
-/// How often things are looked at while nothing comes.
-const TICK: Duration = Duration::from_millis(200);
-/// How long capture may be gone before apply says so and leaves.
-const NO_CAPTURE: Duration = Duration::from_secs(30);
 /// The smallest limit of an event.
 const EVENT: usize = 32 << 20;
 
@@ -220,13 +216,9 @@ async fn with_target(
         conn,
     );
     progress.stage("applying");
-    let ends = Ends {
-        job,
-        source,
-        lease,
-        until,
-    };
-    let result = Box::pin(follow(&mut applier, &mut feed, &ends)).await;
+    let mut ends = Ends::new(job, source, lease, until).await?;
+    let result = Box::pin(follow(&mut applier, &mut feed, &mut ends)).await;
+    ends.close().await;
     // The queues close with it, and the workers leave.
     drop(applier);
     for task in tasks {
@@ -239,105 +231,6 @@ async fn with_target(
         }
         result => result,
     }
-}
-
-/// When to end.
-struct Ends<'a> {
-    job: &'a Job,
-    source: &'a ResolvedSource,
-    lease: &'a Lease,
-    until: Until,
-}
-
-async fn follow(applier: &mut Applier<'_>, feed: &mut Feed, ends: &Ends<'_>) -> Result<()> {
-    let lost = ends.lease.lost();
-    let mut marker: Option<Box<SegmentMarker>> = None;
-    let mut idle: Option<Instant> = None;
-    let mut looked = Instant::now();
-    loop {
-        let item = tokio::select! {
-            biased;
-            () = ends.job.stop.cancelled() => {
-                applier.drain().await?;
-                return Err(Error::Stopped);
-            }
-            () = lost.cancelled() => {
-                ends.lease.check()?;
-                return Err(Error::Stopped);
-            }
-            item = feed.next() => Some(item?),
-            () = tokio::time::sleep(TICK) => None,
-        };
-        match item {
-            Some(Item::Segment(begun)) => {
-                idle = None;
-                applier.begin_segment(&begun).await?;
-                marker = Some(begun);
-            }
-            Some(Item::Events(events, format)) => {
-                for event in &events {
-                    applier.event(event, &format).await?;
-                    if ends.until.reached(applier.reached()) {
-                        applier.drain().await?;
-                        return Ok(());
-                    }
-                }
-            }
-            Some(Item::End(hash)) => {
-                if let Some(marker) = marker.take() {
-                    applier.end_segment(&marker, hash).await?;
-                }
-                applier.pause().await?;
-                if ends.until.reached(applier.reached()) {
-                    applier.drain().await?;
-                    return Ok(());
-                }
-            }
-            Some(Item::Idle) => {
-                idle = Some(Instant::now());
-                looked = Instant::now();
-                applier.rest().await?;
-                if ends.until.reached(applier.reached()) {
-                    applier.drain().await?;
-                    return Ok(());
-                }
-            }
-            None => {
-                applier.settle(idle.is_some()).await?;
-                if let Some(since) = idle
-                    && looked.elapsed() >= Duration::from_secs(1)
-                {
-                    looked = Instant::now();
-                    if captured_all(ends, since).await? {
-                        applier.drain().await?;
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whether capture is over, and no segment will come; asked while none comes.
-async fn captured_all(ends: &Ends<'_>, idle: Instant) -> Result<bool> {
-    let (job, id) = (ends.job, &ends.source.id);
-    let held = lease::current(&job.staging, &job.keys, &capture_lease(id)).await?;
-    if held.is_some_and(|(_, record)| record.is_live(Utc::now())) {
-        return Ok(false);
-    }
-    if ends.job.finish.is_cancelled() {
-        // Nobody captures, and the feed would have found what was committed before.
-        return Ok(idle.elapsed() >= 3 * TICK);
-    }
-    if idle.elapsed() < NO_CAPTURE {
-        return Ok(false);
-    }
-    Err(Error::NotReady {
-        source_id: id.clone(),
-        what: "all that was captured is applied, and no process captures this source any more"
-            .to_owned(),
-        way_out: "Start `tideway-cdc capture` again, or end here with --until now".to_owned(),
-    })
 }
 
 /// Takes over the rows of the owners' table; waits for a former owner's transactions.

@@ -24,6 +24,8 @@ pub struct Step {
     pub touched: Vec<TableName>,
     /// The target's database that it makes or removes: whether that exists tells it.
     pub database: Option<String>,
+    /// The table of the source whose rows are gone with it.
+    pub empties: Option<TableName>,
 }
 
 /// What of a statement is to be done.
@@ -171,10 +173,12 @@ impl Scope<'_> {
                 str::to_owned,
             );
         }
+        let empties = matches!(statement.kind, Kind::Truncate).then_some(table);
         planned.steps.extend(sql.into_iter().map(|sql| Step {
             sql,
             touched: touched.clone(),
             database: None,
+            empties: empties.clone(),
         }));
         Ok(planned)
     }
@@ -199,6 +203,7 @@ impl Scope<'_> {
             sql: format!("DROP TABLE IF EXISTS {target}"),
             touched: vec![target],
             database: None,
+            empties: Some(name.clone()),
         })
     }
 
@@ -260,6 +265,7 @@ impl Scope<'_> {
             sql: format!("RENAME TABLE {old} TO {new}"),
             touched: vec![old, new],
             database: None,
+            empties: None,
         })
     }
 
@@ -285,6 +291,15 @@ impl Scope<'_> {
         ));
     }
 
+    /// Whether tables of other databases go to this one of the target too.
+    fn is_shared(&self, schema: &str, target: &str) -> bool {
+        let mut others = self.catalog.iter().map(|known| &known.def.name);
+        (self.shared_schema)(target)
+            || others.any(|name| {
+                name.schema != schema && self.route(name).is_ok_and(|to| to.schema == target)
+            })
+    }
+
     fn database(&self, statement: &Statement) -> Result<Planned> {
         let mut planned = Planned::default();
         let Some(schema) = statement.database() else {
@@ -302,17 +317,19 @@ impl Scope<'_> {
                     sql: if_not_exists(&sql),
                     touched: Vec::new(),
                     database: Some(target),
+                    empties: None,
                 });
             }
             Kind::DropDatabase { .. } => {
                 let tables = self.catalog.of_schema(schema);
                 let (gone, kept): (Vec<_>, Vec<_>) =
                     tables.into_iter().partition(|name| self.active(name));
-                if kept.is_empty() && !(self.shared_schema)(&target) {
+                if kept.is_empty() && !self.is_shared(schema, &target) {
                     planned.steps.push(Step {
                         sql: format!("DROP DATABASE IF EXISTS {}", sql::ident(&target)),
                         touched: Vec::new(),
                         database: Some(target),
+                        empties: None,
                     });
                 } else {
                     for name in &gone {
@@ -325,6 +342,7 @@ impl Scope<'_> {
                 sql: self.rewritten(statement)?,
                 touched: Vec::new(),
                 database: Some(target),
+                empties: None,
             }),
         }
         Ok(planned)

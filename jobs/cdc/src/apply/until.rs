@@ -21,7 +21,7 @@ pub enum Until {
     Position(BinlogPosition),
     /// When a set of transactions is applied.
     Gtids(GtidSet),
-    /// Behind the transactions that were committed by then, µs since 1970.
+    /// Before the first transaction that was committed later, µs since 1970.
     Time(u64),
 }
 
@@ -75,16 +75,16 @@ impl Until {
             .map(Self::Gtids)
     }
 
-    /// Whether it lies at or before where apply is.
+    /// Whether it lies at or before where apply is: the end of the last transaction.
     #[must_use]
-    pub fn reached(&self, at: (Place, &BinlogPosition, Option<&GtidSet>, u64)) -> bool {
-        let (place, position, gtids, time) = at;
+    pub fn reached(&self, at: (Place, &BinlogPosition, Option<&GtidSet>)) -> bool {
+        let (place, position, gtids) = at;
         match self {
-            Self::Never => false,
+            // What ends it is no end of a transaction.
+            Self::Never | Self::Time(_) => false,
             Self::Place(wanted) => place >= *wanted,
             Self::Position(wanted) => position.reached(wanted),
             Self::Gtids(wanted) => gtids.is_some_and(|set| set.contains(wanted)),
-            Self::Time(wanted) => time >= *wanted,
         }
     }
 }
