@@ -65,14 +65,35 @@ pub async fn cut(
         target,
     };
     let bounds = if key[0].ty.is_integer() {
-        cutter.bisect(conn, expected_rows).await?
+        cutter.bisect(conn, expected_rows).await
     } else {
-        cutter.walk(conn, None, None).await?
+        cutter.walk(conn, None, None).await
+    };
+    let bounds = match bounds {
+        // Dropped, renamed or altered since its definition was read: who reads the chunk finds that by
+        // the definition's hash, and plans the table anew.
+        Err(error) if is_changed(&error) => Vec::new(),
+        bounds => bounds?,
     };
     Ok(Cut {
         key: key.iter().map(|col| col.name.clone()).collect(),
         bounds,
     })
+}
+
+/// Whether the server says that the table, a column or an index of the definition is not there.
+fn is_changed(error: &Error) -> bool {
+    const NO_DATABASE: u16 = 1049;
+    const NO_COLUMN: u16 = 1054;
+    const NO_TABLE: u16 = 1146;
+    const NO_INDEX: u16 = 1176;
+    let Error::Mysql(error) = error else {
+        return false;
+    };
+    matches!(
+        error.code(),
+        Some(NO_DATABASE | NO_COLUMN | NO_TABLE | NO_INDEX)
+    )
 }
 
 /// The index that the key's columns lead, for FORCE INDEX; the primary key when it does.
